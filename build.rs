@@ -1,0 +1,3 @@
+//! Turns `proto/` into Rust.
+
+fn main() {}

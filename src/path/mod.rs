@@ -1,0 +1,8 @@
+//! The words of the path: its route, its stages, what is said when one fails. Pure: no I/O, no tokio.
+
+pub mod diagnosis;
+pub mod event;
+pub mod heard;
+pub mod picture;
+pub mod route;
+pub mod stage;

@@ -1,0 +1,112 @@
+//! The stages of a path, in the order in which a check walks them.
+
+use std::fmt;
+use std::str::FromStr;
+
+/// One stage of the way *here → bastion → database*.
+///
+/// The order of the variants is the order of the walk. A direct path (no bastion) walks `Configure`, `Resolve`, `Connect`
+/// and then `Tls` onwards, with the database as the peer of `Resolve` and `Connect`.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub enum Stage {
+    /// The arguments are right, without any network.
+    Configure,
+    /// The first hop's name has an address.
+    Resolve,
+    /// TCP to the first hop is open.
+    Connect,
+    /// SSH version and key exchange agree.
+    Handshake,
+    /// The presented host key is a pinned one.
+    HostKey,
+    /// sshd accepts the user's key.
+    Authenticate,
+    /// sshd permits a direct-tcpip channel to the database.
+    Forward,
+    /// The bastion itself reaches the database.
+    Dial,
+    /// Postgres answers and TLS is up, as `sslmode` asks.
+    Tls,
+    /// Postgres accepts the role's credentials.
+    Login,
+    /// The database is opened.
+    Open,
+    /// Replication, publication and privileges suffice.
+    Ready,
+    /// The connection stays up.
+    Hold,
+}
+
+impl Stage {
+    /// All stages, in the order of the walk.
+    pub const ALL: [Self; 13] = [
+        Self::Configure,
+        Self::Resolve,
+        Self::Connect,
+        Self::Handshake,
+        Self::HostKey,
+        Self::Authenticate,
+        Self::Forward,
+        Self::Dial,
+        Self::Tls,
+        Self::Login,
+        Self::Open,
+        Self::Ready,
+        Self::Hold,
+    ];
+
+    /// The name users see, in `path[*].stage`, logs and diagnoses.
+    #[must_use]
+    pub const fn name(self) -> &'static str {
+        match self {
+            Self::Configure => "configure",
+            Self::Resolve => "resolve",
+            Self::Connect => "connect",
+            Self::Handshake => "handshake",
+            Self::HostKey => "host_key",
+            Self::Authenticate => "authenticate",
+            Self::Forward => "forward",
+            Self::Dial => "dial",
+            Self::Tls => "tls",
+            Self::Login => "login",
+            Self::Open => "open",
+            Self::Ready => "ready",
+            Self::Hold => "hold",
+        }
+    }
+}
+
+impl fmt::Display for Stage {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.pad(self.name())
+    }
+}
+
+/// The text names no stage.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
+#[error("not the name of a stage")]
+pub struct UnknownStage;
+
+impl FromStr for Stage {
+    type Err = UnknownStage;
+
+    fn from_str(name: &str) -> Result<Self, Self::Err> {
+        Self::ALL.into_iter().find(|stage| stage.name() == name).ok_or(UnknownStage)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn names_lead_back_and_the_order_is_that_of_the_walk() {
+        for pair in Stage::ALL.windows(2) {
+            assert!(pair[0] < pair[1]);
+        }
+        for stage in Stage::ALL {
+            assert_eq!(stage.name().parse(), Ok(stage));
+        }
+        assert_eq!("frobnicate".parse::<Stage>(), Err(UnknownStage));
+    }
+}

@@ -1,0 +1,8 @@
+//! The wire to Terraform: protocol 6 over gRPC, values, schemas. What a resource *is* lives elsewhere and never sees this.
+
+pub mod attribute_path;
+pub mod diagnostic;
+pub mod kind;
+pub mod model;
+pub mod schema;
+pub mod value;
