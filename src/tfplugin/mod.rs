@@ -2,7 +2,12 @@
 
 pub mod attribute_path;
 pub mod diagnostic;
+pub mod handshake;
 pub mod kind;
+pub mod log;
 pub mod model;
+pub mod mutual_tls;
+pub mod parent;
+pub mod proto;
 pub mod schema;
 pub mod value;
