@@ -10,6 +10,8 @@ fn main() -> Result<(), Box<dyn Error>> {
         // Tests talk to the real binary as Terraform does.
         .build_client(true)
         .build_server(true)
+        // Connecting is the tests' own: a library user who wants no client should not compile one.
+        .build_transport(false)
         // RPCs of later protocol versions answer "unimplemented", which Terraform tolerates.
         .generate_default_stubs(true)
         // Equal schemas give equal bytes.

@@ -1,1 +1,10 @@
-fn main() {}
+//! The Terraform provider: serves, nothing else.
+
+use std::process::ExitCode;
+
+use bastion::provider::registry;
+use bastion::tfplugin::serve::{ProviderInfo, run};
+
+fn main() -> ExitCode {
+    run(registry(), ProviderInfo { name: "bastion", version: env!("CARGO_PKG_VERSION"), address: "registry.terraform.io/bastion/bastion" })
+}

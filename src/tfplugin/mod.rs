@@ -3,6 +3,7 @@
 pub mod adapter;
 mod adapter_read;
 pub mod attribute_path;
+pub mod convert;
 pub mod diagnostic;
 pub mod erased;
 pub mod fault;
@@ -15,5 +16,8 @@ pub mod mutual_tls;
 pub mod parent;
 pub mod proto;
 pub mod schema;
+pub mod serve;
+pub mod server;
+pub mod services;
 pub mod transform;
 pub mod value;
