@@ -153,7 +153,8 @@ impl Account {
             return Ok(Account::Own { uid: uid.as_raw(), gid: rustix::process::getegid().as_raw() });
         }
         let passwd = fs::read_to_string("/etc/passwd").context("could not read /etc/passwd")?;
-        let (uid, gid) = nobody(&passwd).ok_or_else(|| anyhow!("the lab runs as root, and there is no account `nobody` for its servers"))?;
+        let (uid, gid) =
+            nobody(&passwd).ok_or_else(|| anyhow!("the lab runs as root, and there is no account `nobody` for its servers"))?;
         Ok(Account::Other { uid, gid })
     }
 

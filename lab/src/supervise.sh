@@ -13,6 +13,10 @@ exec 2>>"$log"
 # checkpoint), 50 x 20 ms = 1 s at once, so that a lab whose process was killed is gone well within 3 s.
 looks=50
 
+# A process group whose last parent goes while one of its processes is stopped is sent a HUP by the kernel, and below, the server is
+# stopped for a moment just then. It is caught, not ignored, because what is ignored stays ignored in the server.
+trap : HUP
+
 "$@" </dev/null >>"$log" 2>&1 &
 server=$!
 echo "$server" >"$pidfile.new" && mv "$pidfile.new" "$pidfile"
