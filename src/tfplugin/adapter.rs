@@ -131,11 +131,21 @@ impl<R: Resource> Adapter<R> {
             Ok(Ok(Applied::Partial(kept, diagnostics))) => self.landed(verb.name(), kept, refusal(verb.name(), type_name, diagnostics)),
             Ok(Ok(Applied::Nothing(diagnostics)) | Err(diagnostics)) => nothing(refusal(verb.name(), type_name, diagnostics)),
             Err(panic) => match call.kept() {
-                Some(kept) => self.landed(verb.name(), kept, panic.into()),
-                None => nothing(panic.into()),
+                Some(kept) => self.landed(verb.name(), kept, with(panic, KEPT).into()),
+                None => nothing(with(panic, NOT_KEPT).into()),
             },
         }
     }
+}
+
+/// After a panic past a checkpoint.
+const KEPT: &str = "What it had made by its last checkpoint is in state.";
+/// After a panic before any.
+const NOT_KEPT: &str = "It had noted nothing as made, so the state is as before; something may exist that Terraform does not know.";
+
+fn with(mut fault: Diagnostic, more: &str) -> Diagnostic {
+    fault.detail = format!("{}\n{more}", fault.detail);
+    fault
 }
 
 fn typed<M: Model>(apply: ErasedApply) -> Result<Apply<M>, Diagnostics> {
@@ -249,4 +259,4 @@ impl<F: Function> Function for Guarded<F> {
 }
 
 #[cfg(test)]
-mod tests;
+pub(super) mod tests;

@@ -93,3 +93,6 @@ impl<C: Configuration> ErasedConfiguration for Adapter<C> {
         taken.unwrap_or_else(Diagnostics::from)
     }
 }
+
+#[cfg(test)]
+mod tests;

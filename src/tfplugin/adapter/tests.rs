@@ -1,26 +1,22 @@
-//! Kinds that break their promises in every way, and what stays in state.
+//! A resource that breaks its promises in every way, and what stays in state.
 
-use std::sync::atomic::{AtomicBool, Ordering};
-use std::time::SystemTime;
-
-use super::super::erased::{ErasedConfiguration, ErasedDataSource, ErasedEphemeral, Registry};
-use super::super::kind::{Configuration, DataSource, Ephemeral, Opened, Parameter, Planned, Private};
+use super::super::kind::{Planned, Private};
 use super::super::model::{Attr, model};
 use super::super::schema::{Attribute, Type, list_of, number, string};
 use super::*;
 use crate::secret::Secret;
 
 model! {
-    struct Thing {
-        id: Attr<String>,
-        name: Attr<String>,
-        size: Attr<i64>,
-        secret_wo: Attr<Secret<String>>,
-        notes: Attr<Vec<Attr<String>>>,
+    pub struct Thing {
+        pub id: Attr<String>,
+        pub name: Attr<String>,
+        pub size: Attr<i64>,
+        pub secret_wo: Attr<Secret<String>>,
+        pub notes: Attr<Vec<Attr<String>>>,
     }
 }
 
-fn schema() -> Schema {
+pub fn schema() -> Schema {
     Schema::new(
         "A thing.",
         vec![
@@ -34,7 +30,7 @@ fn schema() -> Schema {
 }
 
 /// Says what to do by its name.
-struct Things;
+pub struct Things;
 
 fn because(summary: &str) -> Diagnostics {
     let mut diagnostics = Diagnostics::new();
@@ -42,7 +38,7 @@ fn because(summary: &str) -> Diagnostics {
     diagnostics
 }
 
-fn advice() -> Diagnostics {
+pub fn advice() -> Diagnostics {
     let mut diagnostics = Diagnostics::new();
     diagnostics.warning(AttributePath::root(), "advice", "");
     diagnostics
@@ -150,7 +146,7 @@ fn resource() -> Adapter<Things> {
     Adapter::new(schema(), Things)
 }
 
-fn thing(name: &str) -> Thing {
+pub fn thing(name: &str) -> Thing {
     Thing { name: name.into(), size: 1.into(), ..Thing::default() }
 }
 
@@ -171,19 +167,19 @@ async fn update(name: &str) -> ErasedApplied {
     resource().update(CancellationToken::new(), apply(Some(thing("prior")), name)).await
 }
 
-fn summaries(diagnostics: &Diagnostics) -> Vec<&str> {
+pub fn summaries(diagnostics: &Diagnostics) -> Vec<&str> {
     diagnostics.iter().map(|diagnostic| diagnostic.summary.as_str()).collect()
 }
 
 /// A fault says which verb of which type, and nothing of what the panic said.
-fn assert_fault(diagnostics: &Diagnostics, verb: &str, type_name: &str) {
+pub fn assert_fault(diagnostics: &Diagnostics, verb: &str, type_name: &str) {
     assert_eq!(summaries(diagnostics), [fault::SUMMARY]);
     let detail = diagnostics.iter().map(|diagnostic| diagnostic.detail.as_str()).collect::<String>();
     assert!(detail.contains(&format!("`{verb}` of `{type_name}`")), "{detail}");
     assert!(detail.contains(fault::REPORT) && !detail.contains("hunter2"), "{detail}");
 }
 
-fn refused<T>(answer: Result<T, Diagnostics>) -> Diagnostics {
+pub fn refused<T>(answer: Result<T, Diagnostics>) -> Diagnostics {
     match answer {
         Ok(_) => panic!("no error"),
         Err(diagnostics) => diagnostics,
@@ -209,6 +205,7 @@ async fn a_panic_after_keep_leaves_what_was_kept() {
         assert!(applied.state == Some(made("keep, then panic")), "{:?}", applied.state);
         assert!(applied.private.0 == b"checkpoint", "the last checkpoint counts");
         assert_fault(&applied.diagnostics, verb, "bastion_thing");
+        assert!(applied.diagnostics.iter().all(|fault| fault.detail.contains(KEPT)));
     }
 }
 
@@ -217,6 +214,7 @@ async fn a_panic_before_keep_leaves_nothing_or_the_prior_state() {
     let created = create("panic").await;
     assert!(created.state.is_none());
     assert_fault(&created.diagnostics, "create", "bastion_thing");
+    assert!(created.diagnostics.iter().all(|fault| fault.detail.contains(NOT_KEPT)));
     let updated = update("panic").await;
     assert!(updated.state == Some(thing("prior").into_value()));
     assert_fault(&updated.diagnostics, "update", "bastion_thing");
@@ -313,191 +311,4 @@ async fn the_other_verbs_are_guarded_too() {
     let Ok((imported, warnings)) = resource().import(token(), "i".to_owned()).await else { panic!("refused") };
     assert!(imported.state.field("secret_wo").is_null() && *imported.state.field("id") == "i".into());
     assert_eq!(summaries(&warnings), ["advice"]);
-}
-
-/// One type for all that only reads.
-struct Reads {
-    closed: std::sync::Arc<AtomicBool>,
-}
-
-impl Reads {
-    fn answer(config: Thing) -> Thing {
-        match config.name.known().map(String::as_str) {
-            Some("panic") => panic!("hunter2"),
-            Some("unknown") => Thing { id: Attr::Unknown, ..config },
-            _ => Thing { id: "read".into(), ..config },
-        }
-    }
-}
-
-impl DataSource for Reads {
-    type Model = Thing;
-
-    fn type_name(&self) -> &'static str {
-        "bastion_look"
-    }
-
-    fn schema(&self) -> Schema {
-        schema()
-    }
-
-    fn validate(&self, config: &Thing) -> Diagnostics {
-        drop(Self::answer(config.clone()));
-        Diagnostics::new()
-    }
-
-    async fn read(&self, _call: &Call<Thing>, config: Thing) -> Result<(Thing, Diagnostics), Diagnostics> {
-        Ok((Self::answer(config), advice()))
-    }
-}
-
-impl Ephemeral for Reads {
-    type Model = Thing;
-
-    fn type_name(&self) -> &'static str {
-        "bastion_open"
-    }
-
-    fn schema(&self) -> Schema {
-        schema()
-    }
-
-    fn validate(&self, config: &Thing) -> Diagnostics {
-        drop(Self::answer(config.clone()));
-        Diagnostics::new()
-    }
-
-    async fn open(&self, _call: &Call<Thing>, config: Thing) -> Result<Opened<Thing>, Diagnostics> {
-        Ok(Opened { model: Self::answer(config), private: Private(b"o".to_vec()), renew_at: Some(SystemTime::UNIX_EPOCH) })
-    }
-
-    async fn renew(&self, _private: &Private) -> Result<Option<SystemTime>, Diagnostics> {
-        panic!("hunter2")
-    }
-
-    async fn close(&self, private: &Private) -> Result<(), Diagnostics> {
-        assert!(private.0 == b"o", "hunter2");
-        self.closed.store(true, Ordering::Relaxed);
-        Ok(())
-    }
-}
-
-impl Configuration for Reads {
-    type Model = Thing;
-
-    fn schema(&self) -> Schema {
-        schema()
-    }
-
-    fn validate(&self, config: &Thing) -> Diagnostics {
-        drop(Self::answer(config.clone()));
-        Diagnostics::new()
-    }
-
-    fn configure(&self, config: Thing, terraform_version: &str) -> Diagnostics {
-        assert_eq!(terraform_version, "1.11.4");
-        drop(Self::answer(config));
-        advice()
-    }
-}
-
-impl Function for Reads {
-    fn name(&self) -> &'static str {
-        "shout"
-    }
-
-    fn signature(&self) -> Signature {
-        let text = Parameter { name: "text", r#type: Type::String, description: "What.", allow_null: false };
-        Signature { summary: "", description: "", parameters: vec![text], variadic: None, returns: Type::String }
-    }
-
-    fn call(&self, arguments: Vec<Value>) -> Result<Value, FunctionError> {
-        match arguments.into_iter().next() {
-            Some(Value::String(text)) => Ok(Value::String(text.to_uppercase())),
-            _ => panic!("hunter2"),
-        }
-    }
-}
-
-fn reads() -> Reads {
-    Reads { closed: std::sync::Arc::default() }
-}
-
-#[tokio::test]
-async fn data_sources_are_guarded() {
-    let look = Adapter::new(schema(), reads());
-    let token = CancellationToken::new;
-    let Ok((read, warnings)) = ErasedDataSource::read(&look, token(), thing("x").into_value()).await else { panic!("refused") };
-    assert!(*read.field("id") == "read".into());
-    assert_eq!(summaries(&warnings), ["advice"]);
-    assert_fault(&refused(ErasedDataSource::read(&look, token(), thing("panic").into_value()).await), "read", "bastion_look");
-    assert_fault(&refused(ErasedDataSource::read(&look, token(), thing("unknown").into_value()).await), "read", "bastion_look");
-    assert_fault(&ErasedDataSource::validate(&look, thing("panic").into_value()), "validate", "bastion_look");
-}
-
-#[tokio::test]
-async fn ephemeral_resources_are_guarded_and_closed_when_they_cannot_be_handed_over() {
-    let closed = std::sync::Arc::default();
-    let open = Adapter::new(schema(), Reads { closed: std::sync::Arc::clone(&closed) });
-    let token = CancellationToken::new;
-    let Ok(opened) = open.open(token(), thing("x").into_value()).await else { panic!("refused") };
-    assert!(*opened.result.field("id") == "read".into() && opened.private.0 == b"o");
-    assert_eq!(opened.renew_at, Some(SystemTime::UNIX_EPOCH));
-    assert!(!closed.load(Ordering::Relaxed));
-    assert_fault(&refused(open.open(token(), thing("unknown").into_value()).await), "open", "bastion_open");
-    assert!(closed.load(Ordering::Relaxed));
-    assert_fault(&refused(open.open(token(), thing("panic").into_value()).await), "open", "bastion_open");
-    assert_fault(&refused(open.renew(Private::default()).await), "renew", "bastion_open");
-    assert_fault(&refused(open.close(Private::default()).await), "close", "bastion_open");
-    assert_eq!(open.close(Private(b"o".to_vec())).await, Ok(()));
-    assert_fault(&ErasedEphemeral::validate(&open, thing("panic").into_value()), "validate", "bastion_open");
-}
-
-#[test]
-fn the_configuration_is_guarded() {
-    let block = Adapter::new(schema(), reads());
-    assert_eq!(summaries(&block.configure(thing("x").into_value(), "1.11.4")), ["advice"]);
-    assert_fault(&block.configure(thing("panic").into_value(), "1.11.4"), "configure", "provider configuration");
-    assert_fault(&ErasedConfiguration::validate(&block, thing("panic").into_value()), "validate", "provider configuration");
-    assert_eq!(summaries(&block.configure(Value::Null, "1.11.4")), ["Unsuitable value"]);
-}
-
-#[test]
-fn a_registry_holds_every_kind_by_name() {
-    let registry = Registry::new(Settings).resource(Things).data_source(reads()).ephemeral(reads()).function(reads());
-    assert_eq!(registry.check("bastion"), Ok(()));
-    assert_eq!(registry.check("other").unwrap_err(), "bastion_thing: the name must be `other_` and a lower-case name");
-    assert!(registry.resources.contains_key("bastion_thing"));
-    assert!(registry.data_sources.contains_key("bastion_look"));
-    assert!(registry.ephemerals.contains_key("bastion_open"));
-    assert_eq!(
-        Registry::new(reads()).check("bastion").unwrap_err(),
-        "the provider's configuration: `id`: a provider's configuration computes nothing"
-    );
-    let shout = registry.functions.get("shout").unwrap();
-    assert!(shout.call(vec!["a".into()]) == Ok("A".into()));
-    let error = shout.call(vec![]).unwrap_err();
-    assert!(error.text.starts_with(fault::SUMMARY) && error.text.contains("`call` of `shout`") && !error.text.contains("hunter2"));
-}
-
-struct Settings;
-
-model! {
-    struct NoSettings {}
-}
-
-impl Configuration for Settings {
-    type Model = NoSettings;
-
-    fn schema(&self) -> Schema {
-        Schema::default()
-    }
-
-    fn validate(&self, _config: &NoSettings) -> Diagnostics {
-        Diagnostics::new()
-    }
-
-    fn configure(&self, _config: NoSettings, _terraform_version: &str) -> Diagnostics {
-        Diagnostics::new()
-    }
 }
