@@ -25,6 +25,47 @@ pub enum Type {
     Tuple(Vec<Type>),
 }
 
+impl Type {
+    /// What it asks for, for messages.
+    pub(super) const fn kind(&self) -> &'static str {
+        match self {
+            Self::String => "a string",
+            Self::Number => "a number",
+            Self::Bool => "a bool",
+            Self::Dynamic => "a value with its own type",
+            Self::List(_) => "a list",
+            Self::Set(_) => "a set",
+            Self::Map(_) => "a map",
+            Self::Object(_) => "an object",
+            Self::Tuple(_) => "a tuple",
+        }
+    }
+
+    /// `list(inner)`
+    #[must_use]
+    pub fn list(inner: Self) -> Self {
+        Self::List(Box::new(inner))
+    }
+
+    /// `set(inner)`
+    #[must_use]
+    pub fn set(inner: Self) -> Self {
+        Self::Set(Box::new(inner))
+    }
+
+    /// `map(inner)`
+    #[must_use]
+    pub fn map(inner: Self) -> Self {
+        Self::Map(Box::new(inner))
+    }
+
+    /// `object({…})`
+    #[must_use]
+    pub fn object<const N: usize>(attributes: [(&str, Self); N]) -> Self {
+        Self::Object(attributes.into_iter().map(|(name, inner)| (name.to_owned(), inner)).collect())
+    }
+}
+
 /// How nested objects repeat.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Nesting {
@@ -132,4 +173,121 @@ impl Attribute {
         self.write_only = true;
         self
     }
+
+    /// Not to be used any more, and why.
+    #[must_use]
+    pub const fn deprecated(mut self, why: &'static str) -> Self {
+        self.deprecated = Some(why);
+        self
+    }
+}
+
+impl Shape {
+    /// The type of its values.
+    #[must_use]
+    pub fn value_type(&self) -> Type {
+        match self {
+            Self::Type(plain) => plain.clone(),
+            Self::Nested(nesting, attributes) => {
+                let object = object_type(attributes);
+                match nesting {
+                    Nesting::Single => object,
+                    Nesting::List => Type::list(object),
+                    Nesting::Set => Type::set(object),
+                    Nesting::Map => Type::map(object),
+                }
+            }
+        }
+    }
+}
+
+/// The type of an object with these attributes.
+pub(super) fn object_type(attributes: &[Attribute]) -> Type {
+    Type::Object(attributes.iter().map(|attribute| (attribute.name.to_owned(), attribute.shape.value_type())).collect())
+}
+
+impl Schema {
+    /// The first version of a schema.
+    #[must_use]
+    pub const fn new(description: &'static str, attributes: Vec<Attribute>) -> Self {
+        Self { version: 0, description, attributes }
+    }
+
+    /// The type of its configuration, plan and state.
+    #[must_use]
+    pub fn block_type(&self) -> Type {
+        object_type(&self.attributes)
+    }
+}
+
+/// A `string`.
+#[must_use]
+pub const fn string() -> Shape {
+    Shape::Type(Type::String)
+}
+
+/// A `number`.
+#[must_use]
+pub const fn number() -> Shape {
+    Shape::Type(Type::Number)
+}
+
+/// A `bool`.
+#[must_use]
+pub const fn boolean() -> Shape {
+    Shape::Type(Type::Bool)
+}
+
+/// A value of any type.
+#[must_use]
+pub const fn dynamic() -> Shape {
+    Shape::Type(Type::Dynamic)
+}
+
+/// A `list(inner)`.
+#[must_use]
+pub fn list_of(inner: Type) -> Shape {
+    Shape::Type(Type::list(inner))
+}
+
+/// A `set(inner)`.
+#[must_use]
+pub fn set_of(inner: Type) -> Shape {
+    Shape::Type(Type::set(inner))
+}
+
+/// A `map(inner)`.
+#[must_use]
+pub fn map_of(inner: Type) -> Shape {
+    Shape::Type(Type::map(inner))
+}
+
+/// An `object({…})`: its attributes have neither descriptions nor flags; see [`nested_single`] for that.
+#[must_use]
+pub fn object<const N: usize>(attributes: [(&str, Type); N]) -> Shape {
+    Shape::Type(Type::object(attributes))
+}
+
+/// One object with attributes of its own.
+#[must_use]
+pub const fn nested_single(attributes: Vec<Attribute>) -> Shape {
+    Shape::Nested(Nesting::Single, attributes)
+}
+
+/// A list of objects with attributes of their own.
+#[must_use]
+pub const fn nested_list(attributes: Vec<Attribute>) -> Shape {
+    Shape::Nested(Nesting::List, attributes)
+}
+
+/// A set of objects with attributes of their own.
+#[must_use]
+pub const fn nested_set(attributes: Vec<Attribute>) -> Shape {
+    Shape::Nested(Nesting::Set, attributes)
+}
+
+/// A map of objects with attributes of their own.
+#[must_use]
+pub const fn nested_map(attributes: Vec<Attribute>) -> Shape {
+    Shape::Nested(Nesting::Map, attributes)
 }
