@@ -13,6 +13,7 @@ use bastion::tfplugin::proto::plugin::grpc_controller_client::GrpcControllerClie
 use bastion::tfplugin::proto::plugin::grpc_stdio_client::GrpcStdioClient;
 use bastion::tfplugin::proto::plugin::{ConnInfo, Empty};
 use bastion::tfplugin::proto::tfplugin6::get_provider_schema;
+use bastion::tfplugin::server::GRACE;
 use support::certificate::Identity;
 use support::process::{BINARY, COOKIE, Handshake, Process, command, invited, signal};
 use support::{provider, wait_until};
@@ -52,8 +53,8 @@ async fn the_line_is_golden_and_the_socket_private() {
     assert_eq!(std::fs::metadata(folder).unwrap().permissions().mode() & 0o777, 0o700);
 }
 
-#[test]
-fn without_the_cookie_it_says_what_it_is() {
+#[tokio::test]
+async fn without_the_cookie_it_says_what_it_is() {
     for cookie in [None, Some("wrong")] {
         let mut process = Process::start(|tmp| {
             let mut command = command(BINARY, tmp);
@@ -61,54 +62,54 @@ fn without_the_cookie_it_says_what_it_is() {
             command
         });
         let (stdout, stderr) = process.rest();
-        assert_eq!(process.end().code(), Some(1));
+        assert_eq!(process.end().await.code(), Some(1));
         assert_eq!(stdout, "");
         assert!(stderr.contains("make install") && stderr.contains("dev_overrides"), "{stderr}");
         assert!(process.leftovers().is_empty());
     }
 }
 
-#[test]
-fn other_protocols_are_refused() {
+#[tokio::test]
+async fn other_protocols_are_refused() {
     let mut process = Process::start(|tmp| {
         let mut command = invited(BINARY, tmp);
         command.env("PLUGIN_PROTOCOL_VERSIONS", "4,5");
         command
     });
     let (stdout, stderr) = process.rest();
-    assert_eq!(process.end().code(), Some(1));
+    assert_eq!(process.end().await.code(), Some(1));
     assert_eq!(stdout, "");
     assert!(stderr.contains("\"4,5\"") && stderr.contains("protocol 6"), "{stderr}");
 }
 
-#[test]
-fn a_client_certificate_that_is_none_is_refused() {
+#[tokio::test]
+async fn a_client_certificate_that_is_none_is_refused() {
     let mut process = Process::start(|tmp| {
         let mut command = invited(BINARY, tmp);
         command.env("PLUGIN_CLIENT_CERT", "garbage");
         command
     });
     let (stdout, stderr) = process.rest();
-    assert_eq!((process.end().code(), stdout.as_str()), (Some(1), ""));
+    assert_eq!((process.end().await.code(), stdout.as_str()), (Some(1), ""));
     assert!(stderr.contains("PLUGIN_CLIENT_CERT"), "{stderr}");
 }
 
-#[test]
-fn arguments() {
-    let run = |argument: &str| {
+#[tokio::test]
+async fn arguments() {
+    let run = async |argument: &str| {
         let mut process = Process::start(|tmp| {
             let mut command = command(BINARY, tmp);
             command.arg(argument);
             command
         });
         let (stdout, stderr) = process.rest();
-        (process.end().code().unwrap(), stdout, stderr)
+        (process.end().await.code().unwrap(), stdout, stderr)
     };
-    let (code, stdout, _) = run("--version");
+    let (code, stdout, _) = run("--version").await;
     assert_eq!((code, stdout.as_str()), (0, concat!("terraform-provider-bastion ", env!("CARGO_PKG_VERSION"), " (plugin protocol 6)\n")));
-    let (code, stdout, _) = run("--help");
+    let (code, stdout, _) = run("--help").await;
     assert!(code == 0 && stdout.contains("--debug"), "{stdout}");
-    let (code, stdout, stderr) = run("--nonsense");
+    let (code, stdout, stderr) = run("--nonsense").await;
     assert_eq!((code, stdout.as_str()), (2, ""));
     assert!(stderr.contains("--help"), "{stderr}");
 }
@@ -136,7 +137,7 @@ async fn only_the_announced_client_is_admitted() {
     let channel = handshake.connect_tls(Some(&identity)).await.unwrap();
     assert!(works(&channel).await);
     shutdown(&channel).await;
-    assert!(process.end().success());
+    assert!(process.end().await.success());
 }
 
 #[tokio::test]
@@ -160,8 +161,8 @@ async fn shutdown_ends_silent_streams_and_leaves_nothing() {
     assert!(stdio.message().await.unwrap().is_none() && broker.message().await.unwrap().is_none());
     assert!(watch.message().await.unwrap().is_none());
     drop(channel);
-    assert!(process.end().success());
-    assert!(begun.elapsed() < TERRAFORMS_PATIENCE, "{:?}", begun.elapsed());
+    assert!(process.end().await.success());
+    assert!(begun.elapsed() < GRACE, "ended by itself, not by the last resort: {:?}", begun.elapsed());
     assert!(process.leftovers().is_empty());
     assert_eq!(process.rest(), (String::new(), String::new()), "nothing more on stdout, and nothing on stderr without TF_LOG");
 }
@@ -169,13 +170,14 @@ async fn shutdown_ends_silent_streams_and_leaves_nothing() {
 #[tokio::test]
 async fn shutdown_does_not_wait_for_a_client_that_stays() {
     let (mut process, handshake) = plain();
+    let mute = tokio::net::UnixStream::connect(&handshake.location).await.unwrap();
     let channel = handshake.connect_plain().await.unwrap();
     let begun = std::time::Instant::now();
     shutdown(&channel).await;
-    assert!(process.end().success());
+    assert!(process.end().await.success());
     assert!(begun.elapsed() < TERRAFORMS_PATIENCE, "{:?}", begun.elapsed());
     assert!(process.leftovers().is_empty());
-    drop(channel);
+    drop((mute, channel));
 }
 
 #[tokio::test]
@@ -187,7 +189,7 @@ async fn interrupts_are_terraforms_and_termination_is_obeyed() {
     process.signal("INT");
     assert!(works(&channel).await);
     process.signal("TERM");
-    assert!(process.end().success());
+    assert!(process.end().await.success());
     assert!(process.leftovers().is_empty());
 }
 
@@ -197,7 +199,7 @@ async fn a_lost_connection_ends_the_process() {
     let channel = handshake.connect_plain().await.unwrap();
     assert!(works(&channel).await);
     drop(channel);
-    assert!(process.end().success());
+    assert!(process.end().await.success());
     assert!(process.leftovers().is_empty());
 }
 
@@ -257,7 +259,7 @@ async fn debug_mode_serves_one_terraform_after_another() {
         command.arg("--debug");
         command
     });
-    let line = wait_until("the line to copy", || Some(process.line()).filter(|line| line.contains("TF_REATTACH_PROVIDERS")));
+    let line = wait_until("the line to copy", || Some(process.line()).filter(|line| line.contains("TF_REATTACH_PROVIDERS"))).await;
     let json = line.split('\'').nth(1).unwrap();
     let value: serde_json::Value = serde_json::from_str(json).unwrap();
     let (_, reattach) = value.as_object().unwrap().iter().next().unwrap();
@@ -272,6 +274,6 @@ async fn debug_mode_serves_one_terraform_after_another() {
     assert!(tokio::time::timeout(Duration::from_millis(1_000), std::future::pending::<()>()).await.is_err());
     assert!(works(&handshake.connect_plain().await.unwrap()).await);
     process.signal("INT");
-    assert!(process.end().success());
+    assert!(process.end().await.success());
     assert!(process.leftovers().is_empty());
 }

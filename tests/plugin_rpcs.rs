@@ -258,10 +258,7 @@ async fn creating() {
     let refused = apply(&mut client, create("refused")).await;
     assert_eq!((refused.new_state, summaries(&refused.diagnostics)), (null(), vec![(ERROR, "Refused")]));
 
-    let secret = apply_resource_change::Request {
-        config: thing(NIL, "needs-password", NIL, &text("hunter2")),
-        ..create("needs-password")
-    };
+    let secret = apply_resource_change::Request { config: thing(NIL, "needs-password", NIL, &text("hunter2")), ..create("needs-password") };
     assert_eq!(apply(&mut client, secret).await.new_state, state_of("needs-password"));
 }
 
@@ -342,11 +339,8 @@ async fn stopping_cancels_the_work_and_not_the_server() {
 #[tokio::test]
 async fn importing() {
     let (mut client, _) = client().await;
-    let request = |id: &str| import_resource_state::Request {
-        type_name: "sample_thing".to_owned(),
-        id: id.to_owned(),
-        ..Default::default()
-    };
+    let request =
+        |id: &str| import_resource_state::Request { type_name: "sample_thing".to_owned(), id: id.to_owned(), ..Default::default() };
     let found = client.import_resource_state(request("id-a")).await.unwrap().into_inner();
     let [imported] = &found.imported_resources[..] else { panic!("one resource") };
     assert_eq!((imported.type_name.as_str(), &imported.state, &imported.private[..]), ("sample_thing", &state_of("a"), &b"imported"[..]));
@@ -361,7 +355,8 @@ async fn importing() {
 async fn data_sources() {
     let (mut client, _) = client().await;
     let config = |key: &str| dynamic(map(&[("answer", NIL), ("key", &text(key))]));
-    let request = |key: &str| read_data_source::Request { type_name: "sample_lookup".to_owned(), config: config(key), ..Default::default() };
+    let request =
+        |key: &str| read_data_source::Request { type_name: "sample_lookup".to_owned(), config: config(key), ..Default::default() };
     let found = client.read_data_source(request("life")).await.unwrap().into_inner();
     assert_eq!(found.state, dynamic(map(&[("answer", &text("answer to life")), ("key", &text("life"))])));
     for (key, summary) in [("missing", "Missing"), ("panics", "The provider has a fault")] {
@@ -429,11 +424,8 @@ async fn functions() {
 async fn big_values_travel_both_ways() {
     let (mut client, _) = client().await;
     let big = text(&"x".repeat(8 * 1024 * 1024));
-    let request = apply_resource_change::Request {
-        planned_state: thing(UNKNOWN, "a", &big, NIL),
-        config: thing(NIL, "a", &big, NIL),
-        ..create("a")
-    };
+    let request =
+        apply_resource_change::Request { planned_state: thing(UNKNOWN, "a", &big, NIL), config: thing(NIL, "a", &big, NIL), ..create("a") };
     assert_eq!(apply(&mut client, request).await.new_state, thing(&text("id-a"), "a", &big, NIL));
 }
 
@@ -443,10 +435,16 @@ async fn hostile_values_are_diagnostics() {
     for bytes in [&b"\xc1"[..], b"\xdf\xff\xff\xff\xff", b"\x81", b"\xc0\xc0", &[0x91; 100_000]] {
         let request = apply_resource_change::Request { planned_state: dynamic(bytes.to_vec()), ..create("a") };
         let refused = apply(&mut client, request).await;
-        assert_eq!((summaries(&refused.diagnostics), refused.new_state), (vec![(ERROR, "Unreadable value")], null()), "{:?}", bytes.first());
+        assert_eq!(
+            (summaries(&refused.diagnostics), refused.new_state),
+            (vec![(ERROR, "Unreadable value")], null()),
+            "{:?}",
+            bytes.first()
+        );
     }
     for config in [None, null()] {
-        let request = validate_resource_config::Request { type_name: "sample_thing".to_owned(), config, client_capabilities: Some(ALLOWED) };
+        let request =
+            validate_resource_config::Request { type_name: "sample_thing".to_owned(), config, client_capabilities: Some(ALLOWED) };
         assert_eq!(client.validate_resource_config(request).await.unwrap().into_inner().diagnostics.len(), 1);
     }
 }
@@ -456,7 +454,11 @@ macro_rules! assert_unheard_of {
     ($response:expr) => {{
         let diagnostics = $response.await.unwrap().into_inner().diagnostics;
         assert_eq!(diagnostics.len(), 1);
-        assert!(diagnostics[0].severity == ERROR && diagnostics[0].detail.contains("`nonsense` does not exist"), "{}", diagnostics[0].detail);
+        assert!(
+            diagnostics[0].severity == ERROR && diagnostics[0].detail.contains("`nonsense` does not exist"),
+            "{}",
+            diagnostics[0].detail
+        );
     }};
 }
 
@@ -465,11 +467,15 @@ async fn unknown_names_are_diagnostics() {
     let (mut client, _) = client().await;
     let type_name = || "nonsense".to_owned();
     assert_unheard_of!(client.validate_resource_config(validate_resource_config::Request { type_name: type_name(), ..Default::default() }));
-    assert_unheard_of!(client.validate_data_resource_config(validate_data_resource_config::Request { type_name: type_name(), config: None }));
+    assert_unheard_of!(
+        client.validate_data_resource_config(validate_data_resource_config::Request { type_name: type_name(), config: None })
+    );
     let request = validate_ephemeral_resource_config::Request { type_name: type_name(), config: None };
     assert_unheard_of!(client.validate_ephemeral_resource_config(request));
     assert_unheard_of!(client.upgrade_resource_state(upgrade_resource_state::Request { type_name: type_name(), ..Default::default() }));
-    assert_unheard_of!(client.upgrade_resource_identity(upgrade_resource_identity::Request { type_name: type_name(), ..Default::default() }));
+    assert_unheard_of!(
+        client.upgrade_resource_identity(upgrade_resource_identity::Request { type_name: type_name(), ..Default::default() })
+    );
     assert_unheard_of!(client.read_resource(read_resource::Request { type_name: type_name(), ..Default::default() }));
     assert_unheard_of!(client.plan_resource_change(plan_resource_change::Request { type_name: type_name(), ..Default::default() }));
     assert_unheard_of!(client.apply_resource_change(apply_resource_change::Request { type_name: type_name(), ..Default::default() }));

@@ -244,7 +244,8 @@ mod tests {
 
     #[test]
     fn a_value_of_the_wrong_type_names_its_attribute() {
-        let block = Schema { attributes: vec![Attribute::required("port", Shape::Type(Type::Number), "")], ..Schema::default() }.block_type();
+        let block =
+            Schema { attributes: vec![Attribute::required("port", Shape::Type(Type::Number), "")], ..Schema::default() }.block_type();
         let sent = proto::DynamicValue { msgpack: b"\x81\xa4port\xc3".to_vec(), json: Vec::new() };
         let found = decode(Some(&sent), &block).err().unwrap();
         assert_eq!(found.iter().next().unwrap().attribute, AttributePath::of("port"));

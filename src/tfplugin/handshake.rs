@@ -23,7 +23,9 @@ pub enum HandshakeError {
     #[error("this program is a plugin, and it was not started by Terraform")]
     NotStartedByTerraform,
     /// Terraform speaks other protocols only: it is older than 1.0, or far newer.
-    #[error("Terraform offers the plugin protocols {offered:?}, this provider speaks protocol {PROTOCOL_VERSION}: Terraform 1.0 or later is needed")]
+    #[error(
+        "Terraform offers the plugin protocols {offered:?}, this provider speaks protocol {PROTOCOL_VERSION}: Terraform 1.0 or later is needed"
+    )]
     ProtocolVersions {
         /// What Terraform offers, as it wrote it.
         offered: String,
@@ -141,7 +143,8 @@ mod tests {
 
     #[test]
     fn empty_variables_are_absent_ones() {
-        let read = invitation(&[(COOKIE_NAME, COOKIE_VALUE), ("PLUGIN_CLIENT_CERT", ""), ("PLUGIN_UNIX_SOCKET_DIR", "/run/tf")]).ok().unwrap();
+        let read =
+            invitation(&[(COOKIE_NAME, COOKIE_VALUE), ("PLUGIN_CLIENT_CERT", ""), ("PLUGIN_UNIX_SOCKET_DIR", "/run/tf")]).ok().unwrap();
         assert!(read.client_certificate.is_none());
         assert_eq!(read.socket_dir, Some(PathBuf::from("/run/tf")));
     }

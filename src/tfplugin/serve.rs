@@ -64,9 +64,10 @@ pub fn run(registry: Registry, info: ProviderInfo) -> ExitCode {
     match arguments.iter().map(String::as_str).collect::<Vec<_>>()[..] {
         [] => finish(info, plugin(registry, parent)),
         ["--debug" | "-debug"] => finish(info, debug(registry, info)),
-        ["--version" | "-V"] => {
-            say(&mut io::stdout(), &format!("terraform-provider-{} {} (plugin protocol {})\n", info.name, info.version, handshake::PROTOCOL_VERSION))
-        }
+        ["--version" | "-V"] => say(
+            &mut io::stdout(),
+            &format!("terraform-provider-{} {} (plugin protocol {})\n", info.name, info.version, handshake::PROTOCOL_VERSION),
+        ),
         ["--help" | "-h"] => say(&mut io::stdout(), &help(info)),
         _ => {
             say(&mut io::stderr(), "Usage: terraform-provider-");
@@ -191,8 +192,7 @@ async fn serve(
         server.cancel();
         leave_soon(leftovers.clone());
     };
-    let served =
-        tonic::transport::Server::builder().serve_with_incoming_shutdown(services, ReceiverStream::new(connections), end).await;
+    let served = tonic::transport::Server::builder().serve_with_incoming_shutdown(services, ReceiverStream::new(connections), end).await;
     leftovers.remove();
     Ok(served?)
 }

@@ -59,7 +59,8 @@ fn self_signed(key: &SigningKey) -> Vec<u8> {
     let validity = element(SEQUENCE, &[&element(0x17, &[b"200101000000Z"]), &element(0x17, &[b"491231235959Z"])]);
     let point = key.verifying_key().to_sec1_point(false);
     let public_key = element(SEQUENCE, &[&p521, &element(0x03, &[&[0], point.as_bytes()])]);
-    let authority = element(SEQUENCE, &[b"\x06\x03\x55\x1d\x13", b"\x01\x01\xff", &element(0x04, &[&element(SEQUENCE, &[b"\x01\x01\xff"])])]);
+    let authority =
+        element(SEQUENCE, &[b"\x06\x03\x55\x1d\x13", b"\x01\x01\xff", &element(0x04, &[&element(SEQUENCE, &[b"\x01\x01\xff"])])]);
     let extensions = element(0xa3, &[&element(SEQUENCE, &[&authority])]);
     let version_3 = element(0xa0, &[b"\x02\x01\x02"]);
     let body = element(SEQUENCE, &[&version_3, b"\x02\x01\x01", &ecdsa_with_sha512, &name, &validity, &name, &public_key, &extensions]);

@@ -96,8 +96,8 @@ impl Process {
     }
 
     /// Waits for the end.
-    pub fn end(&mut self) -> ExitStatus {
-        wait_until("the process to end", || self.child.try_wait().unwrap())
+    pub async fn end(&mut self) -> ExitStatus {
+        wait_until("the process to end", || self.child.try_wait().unwrap()).await
     }
 
     /// Sends a signal by its name.

@@ -11,10 +11,7 @@ fn find<'a>(registry: &'a Registry, type_name: &str) -> Result<&'a dyn ErasedDat
     registry.data_sources.get(type_name).map(AsRef::as_ref).ok_or_else(|| super::unheard_of("data source", type_name))
 }
 
-pub(super) fn validate(
-    registry: &Registry,
-    request: &validate_data_resource_config::Request,
-) -> validate_data_resource_config::Response {
+pub(super) fn validate(registry: &Registry, request: &validate_data_resource_config::Request) -> validate_data_resource_config::Response {
     let judged = find(registry, &request.type_name).and_then(|data_source| {
         let config = convert::decode_block(request.config.as_ref(), &data_source.schema().block_type())?;
         Ok(data_source.validate(config))
@@ -22,11 +19,7 @@ pub(super) fn validate(
     validate_data_resource_config::Response { diagnostics: convert::diagnostics(judged.unwrap_or_else(|refused| refused)) }
 }
 
-pub(super) async fn read(
-    registry: &Registry,
-    token: CancellationToken,
-    request: &read_data_source::Request,
-) -> read_data_source::Response {
+pub(super) async fn read(registry: &Registry, token: CancellationToken, request: &read_data_source::Request) -> read_data_source::Response {
     match try_read(registry, token, request).await {
         Ok(response) => response,
         Err(diagnostics) => read_data_source::Response { diagnostics: convert::diagnostics(diagnostics), ..Default::default() },

@@ -32,9 +32,7 @@ pub(super) async fn open(
 ) -> open_ephemeral_resource::Response {
     match try_open(registry, token, request).await {
         Ok(response) => response,
-        Err(diagnostics) => {
-            open_ephemeral_resource::Response { diagnostics: convert::diagnostics(diagnostics), ..Default::default() }
-        }
+        Err(diagnostics) => open_ephemeral_resource::Response { diagnostics: convert::diagnostics(diagnostics), ..Default::default() },
     }
 }
 

@@ -221,10 +221,7 @@ impl Provider for Server {
         answer("GenerateResourceConfig", &request.type_name, async { state::generate(&self.registry, &request) }).await
     }
 
-    async fn read_data_source(
-        &self,
-        request: Request<read_data_source::Request>,
-    ) -> Result<Response<read_data_source::Response>, Status> {
+    async fn read_data_source(&self, request: Request<read_data_source::Request>) -> Result<Response<read_data_source::Response>, Status> {
         let request = request.into_inner();
         let token = self.work.token();
         answer("ReadDataSource", &request.type_name, data_source::read(&self.registry, token, &request)).await
@@ -268,10 +265,7 @@ impl Provider for Server {
         answer("ValidateListResourceConfig", &request.type_name, async { action::validate_list(&request.type_name) }).await
     }
 
-    async fn list_resource(
-        &self,
-        request: Request<list_resource::Request>,
-    ) -> Result<Response<BoxStream<list_resource::Event>>, Status> {
+    async fn list_resource(&self, request: Request<list_resource::Request>) -> Result<Response<BoxStream<list_resource::Event>>, Status> {
         let request = request.into_inner();
         answer("ListResource", &request.type_name, async { once(action::list(&request.type_name)) }).await
     }
@@ -289,10 +283,7 @@ impl Provider for Server {
         answer("PlanAction", &request.action_type, async { action::plan(&request.action_type) }).await
     }
 
-    async fn invoke_action(
-        &self,
-        request: Request<invoke_action::Request>,
-    ) -> Result<Response<BoxStream<invoke_action::Event>>, Status> {
+    async fn invoke_action(&self, request: Request<invoke_action::Request>) -> Result<Response<BoxStream<invoke_action::Event>>, Status> {
         let request = request.into_inner();
         answer("InvokeAction", &request.action_type, async { once(action::invoke(&request.action_type)) }).await
     }

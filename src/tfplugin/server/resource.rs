@@ -22,8 +22,7 @@ pub(super) fn validate(registry: &Registry, request: &validate_resource_config::
     let write_only_allowed = request.client_capabilities.is_some_and(|client| client.write_only_attributes_allowed);
     let judged = find(registry, &request.type_name).and_then(|resource| {
         let config = convert::decode_block(request.config.as_ref(), &resource.schema().block_type())?;
-        let mut diagnostics =
-            if write_only_allowed { Diagnostics::new() } else { refuse_write_only(resource.schema(), &config) };
+        let mut diagnostics = if write_only_allowed { Diagnostics::new() } else { refuse_write_only(resource.schema(), &config) };
         diagnostics.append(resource.validate(config));
         Ok(diagnostics)
     });
@@ -98,9 +97,7 @@ pub(super) async fn plan(
 ) -> plan_resource_change::Response {
     match try_plan(registry, token, request).await {
         Ok(response) => response,
-        Err(diagnostics) => {
-            plan_resource_change::Response { diagnostics: convert::diagnostics(diagnostics), ..Default::default() }
-        }
+        Err(diagnostics) => plan_resource_change::Response { diagnostics: convert::diagnostics(diagnostics), ..Default::default() },
     }
 }
 
@@ -151,12 +148,7 @@ pub(super) async fn apply(
         // Nothing was begun: the object is as it was, or still absent.
         Err(diagnostics) => (request.prior_state.clone(), request.planned_private.clone(), diagnostics),
     };
-    apply_resource_change::Response {
-        new_state: state,
-        private,
-        diagnostics: convert::diagnostics(diagnostics),
-        ..Default::default()
-    }
+    apply_resource_change::Response { new_state: state, private, diagnostics: convert::diagnostics(diagnostics), ..Default::default() }
 }
 
 type Left = (Option<DynamicValue>, Vec<u8>, Diagnostics);

@@ -23,16 +23,11 @@ fn refusal(summary: &str, detail: impl Into<String>) -> Diagnostics {
 pub(super) fn upgrade(registry: &Registry, request: &upgrade_resource_state::Request) -> upgrade_resource_state::Response {
     match try_upgrade(registry, request) {
         Ok(response) => response,
-        Err(diagnostics) => {
-            upgrade_resource_state::Response { diagnostics: convert::diagnostics(diagnostics), ..Default::default() }
-        }
+        Err(diagnostics) => upgrade_resource_state::Response { diagnostics: convert::diagnostics(diagnostics), ..Default::default() },
     }
 }
 
-fn try_upgrade(
-    registry: &Registry,
-    request: &upgrade_resource_state::Request,
-) -> Result<upgrade_resource_state::Response, Diagnostics> {
+fn try_upgrade(registry: &Registry, request: &upgrade_resource_state::Request) -> Result<upgrade_resource_state::Response, Diagnostics> {
     const SUMMARY: &str = "Unreadable state";
     let resource = find(registry, &request.type_name)?;
     let schema = resource.schema();
@@ -57,10 +52,7 @@ fn try_upgrade(
     Ok(upgrade_resource_state::Response { upgraded_state: Some(upgraded), diagnostics: Vec::new() })
 }
 
-pub(super) fn upgrade_identity(
-    registry: &Registry,
-    request: &upgrade_resource_identity::Request,
-) -> upgrade_resource_identity::Response {
+pub(super) fn upgrade_identity(registry: &Registry, request: &upgrade_resource_identity::Request) -> upgrade_resource_identity::Response {
     let diagnostics = match find(registry, &request.type_name) {
         Ok(_) => refusal("No resource identity", format!("`{}` has no identity in this provider.", request.type_name)),
         Err(diagnostics) => diagnostics,
@@ -97,9 +89,7 @@ pub(super) async fn import(
 ) -> import_resource_state::Response {
     match try_import(registry, token, request).await {
         Ok(response) => response,
-        Err(diagnostics) => {
-            import_resource_state::Response { diagnostics: convert::diagnostics(diagnostics), ..Default::default() }
-        }
+        Err(diagnostics) => import_resource_state::Response { diagnostics: convert::diagnostics(diagnostics), ..Default::default() },
     }
 }
 
@@ -119,9 +109,5 @@ async fn try_import(
         private: kept.private.0,
         identity: None,
     };
-    Ok(import_resource_state::Response {
-        imported_resources: vec![imported],
-        diagnostics: convert::diagnostics(warnings),
-        deferred: None,
-    })
+    Ok(import_resource_state::Response { imported_resources: vec![imported], diagnostics: convert::diagnostics(warnings), deferred: None })
 }
