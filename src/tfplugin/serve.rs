@@ -14,7 +14,7 @@ use tokio_util::sync::CancellationToken;
 
 use super::erased::Registry;
 use super::handshake::{self, Address, HandshakeError, Invitation};
-use super::listen::{self, Clients, Leftovers, Listener};
+use super::listen::{self, Clients, Leftovers};
 use super::mutual_tls::{MutualTls, MutualTlsError, mutual_tls};
 use super::server::{GRACE, Server};
 use super::services::Services;

@@ -82,7 +82,7 @@ struct Launcher {
 impl Launcher {
     /// The launcher opens its side channels and listens for ever. Whatever were sent there, Terraform would warn of; and a stream that
     /// ended would look like a crash.
-    fn silent<T: 'static, Held: Send + 'static>(&self, held: Held) -> BoxStream<T> {
+    fn silent<T: Send + 'static, Held: Send + 'static>(&self, held: Held) -> BoxStream<T> {
         let ended = self.ended.clone();
         let wait = async move {
             ended.cancelled().await;
