@@ -21,7 +21,7 @@ const SUPERVISOR: &str = include_str!("supervise.sh");
 /// How long a shell may take to start a process; it takes some 5 ms on an idle machine.
 const SPAWN: Duration = Duration::from_secs(10);
 
-/// How long the supervisor may take to end its server: 5 s of patience, then a kill, then the bookkeeping.
+/// How long the supervisor may take to end its server: 3 s of patience, which a loaded machine stretches.
 const ENDING: Duration = Duration::from_secs(10);
 
 /// The signals that end a server, by name: at once, and gently.
