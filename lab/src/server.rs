@@ -1,7 +1,7 @@
 //! One server process under a supervisor that ends it when the lab ends.
 
 use std::{
-    ffi::{OsStr, OsString},
+    ffi::OsString,
     fs,
     io::Write,
     os::unix::process::CommandExt,
@@ -46,7 +46,7 @@ impl Server {
         let pid_file = scratch.path().join(format!("{name}.pid"));
         let _ = fs::remove_file(&pid_file);
         let mut supervisor = scratch.command("/bin/sh");
-        supervisor.args([OsStr::new("-c"), OsStr::new(SUPERVISOR), OsStr::new("supervisor"), pid_file.as_os_str(), log.as_os_str()]);
+        supervisor.arg(scratch.write("supervise.sh", 0o600, SUPERVISOR)?).args([&pid_file, &log]);
         supervisor.args([ending.at_once, ending.gently]).args(command);
         // A process group of its own: the Ctrl-C that ends the lab must not end the supervisor before its server.
         supervisor.process_group(0).stdin(Stdio::piped()).stdout(scratch.hold()?).stderr(Stdio::null());

@@ -1,3 +1,4 @@
+#!/bin/sh
 # Keeps one server of the lab alive, and no longer than the lab.
 #
 # Standard input is a pipe whose other end only the lab's process holds, so it ends when the lab ends, also by kill -9.
