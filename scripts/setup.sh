@@ -43,6 +43,15 @@ as_root() {
     fi
 }
 
+# Shows what a command says only when it fails.
+quietly() {
+    if ! said=$("$@" 2>&1); then
+        say "failed: $*"
+        printf '%s\n' "$said" >&2
+        exit 1
+    fi
+}
+
 # Installs the packages without starting what they contain: the lab has servers of its own, and nobody asked for an sshd on port 22.
 install() {
     created=
@@ -63,9 +72,9 @@ install() {
     esac
     sshd_unit=
     case " $* " in *" openssh-server "*) sshd_unit=ssh ;; esac
-    as_root apt-get update -qq
+    quietly as_root apt-get update -qq
     # confold: the file above is ours, and nobody is there to be asked about it.
-    as_root env DEBIAN_FRONTEND=noninteractive apt-get install -y -qq --no-install-recommends -o Dpkg::Options::=--force-confold "$@"
+    quietly as_root env DEBIAN_FRONTEND=noninteractive apt-get install -y -qq --no-install-recommends -o Dpkg::Options::=--force-confold "$@"
     # Else it would start with the next boot.
     if [ -n "$sshd_unit" ] && has systemctl; then as_root systemctl disable --quiet "$sshd_unit" 2>/dev/null || true; fi
     if [ -n "$created" ]; then
