@@ -19,7 +19,7 @@ pub enum Certificate {
     Expired,
     /// Issued by the lab's authority for `elsewhere.internal`.
     OtherName,
-    /// Issued for the right names, by an authority of the same name with another key.
+    /// Issued for the right names, by an authority that nobody trusts.
     OtherAuthority,
     /// Issued for the right names by itself.
     SelfSigned,
@@ -41,8 +41,12 @@ pub struct Authority {
 impl Authority {
     /// Makes an authority with a new key.
     pub fn new() -> Result<Authority> {
+        Authority::named("Lab CA")
+    }
+
+    fn named(common_name: &str) -> Result<Authority> {
         let mut params = CertificateParams::new(Vec::new())?;
-        params.distinguished_name = name("Lab CA");
+        params.distinguished_name = name(common_name);
         params.is_ca = IsCa::Ca(BasicConstraints::Unconstrained);
         params.key_usages = vec![KeyUsagePurpose::KeyCertSign, KeyUsagePurpose::CrlSign];
         valid_until(&mut params, OffsetDateTime::now_utc() + VALIDITY);
@@ -74,7 +78,7 @@ impl Authority {
         valid_until(&mut params, if kind == Certificate::Expired { now - Duration::days(1) } else { now + VALIDITY });
         match kind {
             Certificate::Valid | Certificate::Expired | Certificate::OtherName => self.issue(&params),
-            Certificate::OtherAuthority => Authority::new()?.issue(&params),
+            Certificate::OtherAuthority => Authority::named("Another CA")?.issue(&params),
             Certificate::SelfSigned => {
                 let key = KeyPair::generate()?;
                 Ok(Identity { certificate: params.self_signed(&key)?.pem(), private_key: key.serialize_pem() })
@@ -126,7 +130,7 @@ mod tests {
         says(Certificate::Valid, "certificate: OK");
         says(Certificate::Expired, "certificate has expired");
         says(Certificate::OtherName, "ostname mismatch");
-        says(Certificate::OtherAuthority, "certificate signature failure");
+        says(Certificate::OtherAuthority, "unable to get local issuer certificate");
         says(Certificate::SelfSigned, "self-signed certificate");
     }
 }

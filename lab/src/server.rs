@@ -1,7 +1,7 @@
 //! One server process under a supervisor that ends it when the lab ends.
 
 use std::{
-    ffi::{OsStr, OsString},
+    ffi::OsString,
     fs,
     io::Write,
     os::unix::process::CommandExt,
@@ -21,7 +21,7 @@ const SUPERVISOR: &str = include_str!("supervise.sh");
 /// How long a shell may take to start a process; it takes some 5 ms on an idle machine.
 const SPAWN: Duration = Duration::from_secs(10);
 
-/// How long the supervisor may take to end its server: 5 s of patience, then a kill, then the bookkeeping.
+/// How long the supervisor may take to end its server: 3 s of patience, which a loaded machine stretches.
 const ENDING: Duration = Duration::from_secs(10);
 
 /// The signals that end a server, by name: at once, and gently.
@@ -46,7 +46,7 @@ impl Server {
         let pid_file = scratch.path().join(format!("{name}.pid"));
         let _ = fs::remove_file(&pid_file);
         let mut supervisor = scratch.command("/bin/sh");
-        supervisor.args([OsStr::new("-c"), OsStr::new(SUPERVISOR), OsStr::new("supervisor"), pid_file.as_os_str(), log.as_os_str()]);
+        supervisor.arg(scratch.write("supervise.sh", 0o600, SUPERVISOR)?).args([&pid_file, &log]);
         supervisor.args([ending.at_once, ending.gently]).args(command);
         // A process group of its own: the Ctrl-C that ends the lab must not end the supervisor before its server.
         supervisor.process_group(0).stdin(Stdio::piped()).stdout(scratch.hold()?).stderr(Stdio::null());

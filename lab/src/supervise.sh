@@ -1,3 +1,4 @@
+#!/bin/sh
 # Keeps one server of the lab alive, and no longer than the lab.
 #
 # Standard input is a pipe whose other end only the lab's process holds, so it ends when the lab ends, also by kill -9.
@@ -9,7 +10,7 @@ pidfile=$1 log=$2 signal=$3 gentle=$4
 shift 4
 exec 2>>"$log"
 
-# How often the end of the server is looked for before it is killed: 250 x 20 ms = 5 s when gentle (a Postgres that finishes its
+# How often the end of the server is looked for before it is killed: 150 x 20 ms = 3 s when gentle (a Postgres that finishes its
 # checkpoint), 50 x 20 ms = 1 s at once, so that a lab whose process was killed is gone well within 3 s.
 looks=50
 
@@ -22,7 +23,7 @@ server=$!
 echo "$server" >"$pidfile.new" && mv "$pidfile.new" "$pidfile"
 
 if read -r _; then
-    signal=$gentle looks=250
+    signal=$gentle looks=150
 fi
 
 # Whether process $1 runs: a zombie does not.

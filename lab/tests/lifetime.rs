@@ -75,7 +75,7 @@ fn session(endpoints: &Value) -> (Child, u16) {
 
 #[test]
 fn a_killed_process_leaves_nothing() {
-    let folder = tempfile::tempdir().unwrap();
+    let folder = tempfile::tempdir_in(lab::base_folder()).unwrap();
     let (mut lab, endpoints) = up(folder.path());
     let ports = ports(&endpoints);
     assert!(ports.iter().all(|port| open(*port)));
@@ -92,7 +92,7 @@ fn a_killed_process_leaves_nothing() {
 
 #[test]
 fn the_end_of_standard_input_is_an_orderly_end() {
-    let folder = tempfile::tempdir().unwrap();
+    let folder = tempfile::tempdir_in(lab::base_folder()).unwrap();
     let (mut lab, endpoints) = up(folder.path());
     drop(lab.stdin.take());
     assert!(lab.wait().unwrap().success());

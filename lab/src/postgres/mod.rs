@@ -251,6 +251,8 @@ fn write_config(scratch: &Scratch, settings: &Settings) -> Result<()> {
     // The data lives as long as a test: what protects it from a power cut only costs time. A statement that fails may hold a password,
     // so the log has the error without it.
     text.push_str("fsync = off\nsynchronous_commit = off\nfull_page_writes = off\nshared_buffers = 16MB\nmax_wal_size = 64MB\n");
+    // In the data folder, so that a killed cluster leaves none behind in /dev/shm.
+    text.push_str("dynamic_shared_memory_type = mmap\n");
     text.push_str("log_connections = on\nlog_min_error_statement = panic\npassword_encryption = scram-sha-256\n");
     let _ = writeln!(text, "ssl_ca_file = '{folder}/ca.pem'\nssl_cert_file = '{folder}/server.pem'\nssl_key_file = '{folder}/server.key'");
     text.push_str(match settings.tls {

@@ -1,0 +1,113 @@
+#!/bin/sh
+# Installs what the lab and the demo need and the machine lacks. Says nothing when nothing is missing.
+set -eu
+
+# Server programs are not on everybody's PATH.
+PATH=$PATH:/usr/sbin:/usr/local/sbin:/sbin
+
+has() { command -v "$1" >/dev/null 2>&1; }
+say() { printf 'setup: %s\n' "$*" >&2; }
+
+has_postgres() {
+    for bin in "$(pg_config --bindir 2>/dev/null || true)" /usr/lib/postgresql/*/bin; do
+        if [ -x "$bin/initdb" ] && [ -x "$bin/psql" ]; then return 0; fi
+    done
+    has initdb && has psql
+}
+
+has_nss_wrapper() {
+    for library in /usr/lib/libnss_wrapper.so /usr/lib64/libnss_wrapper.so /usr/local/lib/libnss_wrapper.so /usr/lib/*-linux-*/libnss_wrapper.so; do
+        if [ -e "$library" ]; then return 0; fi
+    done
+    return 1
+}
+
+# Debian's names of the packages that are absent, by what they are wanted for.
+missing() {
+    has sshd || echo openssh-server
+    { has ssh && has ssh-keygen; } || echo openssh-client
+    has_nss_wrapper || echo libnss-wrapper
+    has_postgres || echo postgresql
+    has setpriv || echo util-linux
+    has openssl || echo openssl
+}
+
+as_root() {
+    if [ "$(id -u)" -eq 0 ]; then
+        "$@"
+    elif has sudo; then
+        sudo "$@"
+    else
+        say "this wants root, and there is no sudo: $*"
+        exit 1
+    fi
+}
+
+# Shows what a command says only when it fails.
+quietly() {
+    if ! said=$("$@" 2>&1); then
+        say "failed: $*"
+        printf '%s\n' "$said" >&2
+        exit 1
+    fi
+}
+
+# Installs the packages without starting what they contain: the lab has servers of its own, and nobody asked for an sshd on port 22.
+install() {
+    created=
+    # Debian's way to forbid it, which another's file is not to be bent for.
+    if ! [ -e /usr/sbin/policy-rc.d ]; then
+        # shellcheck disable=SC2016 # the text is for the file
+        as_root sh -c 'printf "#!/bin/sh\nexit 101\n" >/usr/sbin/policy-rc.d && chmod 755 /usr/sbin/policy-rc.d'
+        created=yes
+        trap 'as_root rm -f /usr/sbin/policy-rc.d' EXIT
+    fi
+    case " $* " in
+    *" postgresql "*)
+        if ! [ -e /etc/postgresql-common/createcluster.conf ]; then
+            as_root mkdir -p /etc/postgresql-common
+            as_root sh -c 'echo "create_main_cluster = false" >/etc/postgresql-common/createcluster.conf'
+        fi
+        ;;
+    esac
+    sshd_unit=
+    case " $* " in *" openssh-server "*) sshd_unit=ssh ;; esac
+    quietly as_root apt-get update -qq
+    # confold: the file above is ours, and nobody is there to be asked about it.
+    quietly as_root env DEBIAN_FRONTEND=noninteractive apt-get install -y -qq --no-install-recommends -o Dpkg::Options::=--force-confold "$@"
+    # Else it would start with the next boot.
+    if [ -n "$sshd_unit" ] && has systemctl; then as_root systemctl disable --quiet "$sshd_unit" 2>/dev/null || true; fi
+    if [ -n "$created" ]; then
+        as_root rm -f /usr/sbin/policy-rc.d
+        trap - EXIT
+    fi
+}
+
+absent=
+has cargo || absent="$absent cargo (https://rustup.rs)"
+has terraform || absent="$absent terraform (https://developer.hashicorp.com/terraform/install)"
+if [ -n "$absent" ]; then
+    say "please install first:$absent"
+    exit 1
+fi
+
+wanted=$(missing | tr '\n' ' ')
+if [ -z "$wanted" ]; then exit 0; fi
+
+if [ "$(uname -s)" != Linux ]; then
+    say "the lab needs Linux: it runs a real sshd with logins of its own, through libnss_wrapper"
+    exit 1
+fi
+if ! has apt-get; then
+    say "please install what these Debian packages contain: $wanted"
+    exit 1
+fi
+say "installing $wanted"
+# shellcheck disable=SC2086 # one word for each package
+install $wanted
+
+still=$(missing | tr '\n' ' ')
+if [ -n "$still" ]; then
+    say "still missing after the installation: $still"
+    exit 1
+fi
