@@ -1,1 +1,33 @@
-//! The Postgres peer.
+//! The Postgres peer: TLS as `sslmode` asks, login, and whether the database is ready to be read from.
+//!
+//! The room knows no SSH and no sockets: it speaks over any byte stream. Its verbs, in the order of the path:
+//! [`negotiate`] (the `tls` stage), [`login`] (`login` and `open`), [`Connection::ready`] (`ready`), [`Connection::close`].
+//! Where `sslmode` allows two tries, [`falls_back`] says whether the second one is due.
+
+mod certificate;
+mod channel_binding;
+mod error;
+mod issuer;
+mod login;
+mod negotiate;
+mod peer_name;
+mod readiness;
+mod refusal;
+mod secured;
+mod sslmode;
+mod table_name;
+#[cfg(test)]
+mod testing;
+mod tls;
+mod watched;
+
+pub use error::{
+    CertificateProblem, ClientCertError, ClientKeyError, ConnectionLimit, Error, LoginError, ReadyError, RootCertError, TlsError,
+    TlsSettingsError, Unavailability,
+};
+pub use login::{Connection, Role, login};
+pub use negotiate::negotiate;
+pub use readiness::{Finding, Readiness};
+pub use secured::{Bounded, Encrypted, Secured, Verified};
+pub use sslmode::{Encryption, SslMode, UnknownSslMode, falls_back};
+pub use tls::TlsSettings;

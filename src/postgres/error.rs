@@ -1,0 +1,422 @@
+//! Every way in which the Postgres peer, or what was asked of it, can be at fault.
+
+use crate::path::heard::Heard;
+use crate::path::stage::Stage;
+
+use super::sslmode::Encryption;
+
+/// What a walk to Postgres can fail with, one variant for each verb.
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+pub enum Error {
+    /// From [`negotiate`](super::negotiate).
+    #[error(transparent)]
+    Tls(#[from] TlsError),
+    /// From [`login`](super::login).
+    #[error(transparent)]
+    Login(#[from] LoginError),
+    /// From [`Connection::ready`](super::Connection::ready).
+    #[error(transparent)]
+    Ready(#[from] ReadyError),
+}
+
+/// Which of the TLS arguments is at fault. Found without any network.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
+pub enum TlsSettingsError {
+    /// `verify-ca` and `verify-full` need roots to verify against.
+    #[error("this sslmode needs sslrootcert")]
+    RootCertMissing,
+    /// In `sslrootcert`.
+    #[error("sslrootcert: {0}")]
+    RootCert(#[from] RootCertError),
+    /// In `sslcert`.
+    #[error("sslcert: {0}")]
+    ClientCert(#[from] ClientCertError),
+    /// In `sslkey`.
+    #[error("sslkey: {0}")]
+    ClientKey(#[from] ClientKeyError),
+}
+
+/// What is wrong with `sslrootcert`.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
+pub enum RootCertError {
+    /// No `BEGIN CERTIFICATE` in it.
+    #[error("there is no PEM certificate in it")]
+    Empty,
+    /// A PEM section that does not end, or is not base64.
+    #[error("PEM certificate {number} is damaged")]
+    Damaged {
+        /// Counted from 1.
+        number: usize,
+    },
+    /// PEM, but no X.509 certificate inside.
+    #[error("PEM section {number} is not an X.509 certificate")]
+    NotACertificate {
+        /// Counted from 1.
+        number: usize,
+    },
+    /// The roots of this system vouch for any host on the internet, so libpq 16 takes them with `verify-full` only.
+    #[error("\"system\" needs sslmode verify-full")]
+    SystemNeedsVerifyFull,
+    /// This machine has no root certificates where they are looked for.
+    #[error("\"system\": no root certificates were found on this machine")]
+    SystemEmpty,
+}
+
+/// What is wrong with `sslcert`.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
+pub enum ClientCertError {
+    /// No `BEGIN CERTIFICATE` in it.
+    #[error("there is no PEM certificate in it")]
+    Empty,
+    /// A PEM section that does not end, or is not base64.
+    #[error("a PEM certificate in it is damaged")]
+    Damaged,
+    /// PEM, but no X.509 certificate inside.
+    #[error("it is not an X.509 certificate")]
+    NotACertificate,
+}
+
+/// What is wrong with `sslkey`. Nothing of the key is ever quoted.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
+pub enum ClientKeyError {
+    /// No private key in PEM.
+    #[error("there is no PEM private key in it")]
+    NotAKey,
+    /// Encrypted with a passphrase.
+    #[error("the key is encrypted; give it without a passphrase")]
+    Encrypted,
+    /// A kind of key, or a size, that TLS here cannot sign with.
+    #[error("this kind of key is not supported; use RSA of 2048 to 8192 bits, ECDSA P-256 or P-384, or Ed25519")]
+    Unsupported,
+    /// The first certificate of `sslcert` holds another public key.
+    #[error("the key does not belong to the certificate in sslcert")]
+    Mismatch,
+}
+
+/// Why there is no stream to log in on.
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+pub enum TlsError {
+    /// Nothing came within the time, to the request for TLS or in the handshake: a hung server, or a proxy that holds back.
+    #[error("no answer to the request for TLS")]
+    Silent,
+    /// The peer closed or reset before it answered.
+    #[error("the connection was closed before the request for TLS was answered")]
+    Closed,
+    /// The server answered `N`: it speaks Postgres, and has TLS turned off.
+    #[error("the server does not offer TLS")]
+    NotOffered,
+    /// What answered is not a Postgres server.
+    #[error("what answered is not Postgres: {heard}")]
+    NotPostgres {
+        /// Its first bytes.
+        heard: Heard,
+    },
+    /// The server answered with an error instead, as when it cannot start another process.
+    #[error("the server answered the request for TLS with an error: {heard}")]
+    ServerError {
+        /// Its message.
+        heard: Heard,
+    },
+    /// The server's certificate is not what `sslmode` asks for.
+    #[error("the server's certificate: {0}")]
+    Certificate(CertificateProblem),
+    /// The server does not take the client certificate. In TLS 1.3 this is heard only after the handshake, in the login.
+    #[error("the server refused the client certificate: {heard}")]
+    ClientCertificateRefused {
+        /// The TLS alert's name.
+        heard: Heard,
+    },
+    /// The server ended the handshake with another TLS alert.
+    #[error("the server ended the TLS handshake: {heard}")]
+    Alert {
+        /// The alert's name.
+        heard: Heard,
+    },
+    /// The two sides do not agree on TLS.
+    #[error("the TLS handshake failed: {heard}")]
+    Handshake {
+        /// What the TLS library says.
+        heard: Heard,
+    },
+    /// The stream ended inside the handshake, as with a middlebox that does not let TLS through.
+    #[error("the connection was cut in the TLS handshake")]
+    Cut,
+    /// More bytes than any honest server sends in a check.
+    #[error("the peer sent more than a check can need")]
+    Flood,
+}
+
+/// What is wrong with the server's certificate.
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+pub enum CertificateProblem {
+    /// Past its last day.
+    #[error("it has expired")]
+    Expired,
+    /// Before its first day; often this machine's clock is wrong.
+    #[error("it is not valid yet")]
+    NotYetValid,
+    /// It leads to a given root, but that root is past its last day.
+    #[error("the root certificate that it leads to has expired")]
+    RootExpired,
+    /// It leads to none of the roots.
+    #[error("it was not issued by a given root certificate")]
+    UnknownIssuer,
+    /// It is for other hosts.
+    #[error("it is for another host: {}", if presented.is_empty() { "it names none".to_owned() } else { presented.join(", ") })]
+    WrongName {
+        /// Names and addresses that it is for, as it presents them, a few at the most; without any, those it would have been taken for.
+        presented: Vec<String>,
+    },
+    /// A signature in the chain, or the server's proof of its key, is wrong.
+    #[error("a signature is wrong")]
+    BadSignature,
+    /// Anything else.
+    #[error("{0}")]
+    Other(Heard),
+}
+
+/// Which limit on connections is reached.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum ConnectionLimit {
+    /// `max_connections`: no slot is left at all.
+    Server,
+    /// The slots that are left are reserved (`superuser_reserved_connections`, `reserved_connections`).
+    Reserved,
+    /// The role's `CONNECTION LIMIT`.
+    Role,
+    /// The database's `CONNECTION LIMIT`.
+    Database,
+    /// The server does not say.
+    Unnamed,
+}
+
+/// Why a server takes nobody just now.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Unavailability {
+    /// Starting up, or not consistent yet.
+    Starting,
+    /// Shutting down.
+    Stopping,
+    /// Recovering from a crash.
+    Recovering,
+    /// A standby with `hot_standby = off`: it will never take anybody.
+    HotStandbyDisabled,
+    /// It says so in words that are not known here.
+    Unclear,
+}
+
+/// Why the role did not get in, or the database did not open. Shapes as measured with Postgres 15 and pgbouncer 1.18.
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+pub enum LoginError {
+    /// 28P01, or a directory (LDAP, PAM, RADIUS) that refuses: a wrong or expired password, or a role that does not exist.
+    #[error("the password was refused: {heard}")]
+    PasswordRefused {
+        /// The server's message.
+        heard: Heard,
+    },
+    /// The server asks for a password and none was given.
+    #[error("the server asks for a password and none is given")]
+    PasswordMissing,
+    /// The role does not exist, where no password hides that.
+    #[error("the role does not exist: {heard}")]
+    RoleMissing {
+        /// The server's message.
+        heard: Heard,
+    },
+    /// No line of `pg_hba.conf` matches. With [`Encryption::Plain`] a `hostssl` line may match with TLS: only trying tells.
+    #[error("no pg_hba.conf line matches: {heard}")]
+    HbaNoEntry {
+        /// What this connection used.
+        tried: Encryption,
+        /// The server's message; it names the address that the server saw.
+        heard: Heard,
+    },
+    /// A `reject` line of `pg_hba.conf` matches.
+    #[error("a pg_hba.conf line rejects the connection: {heard}")]
+    HbaRejected {
+        /// What this connection used.
+        tried: Encryption,
+        /// The server's message.
+        heard: Heard,
+    },
+    /// The server, or a pooler before it, says that it takes TLS only.
+    #[error("the server wants TLS: {heard}")]
+    EncryptionRequired {
+        /// The server's message.
+        heard: Heard,
+    },
+    /// The server wants a client certificate.
+    #[error("the server wants a client certificate: {heard}")]
+    ClientCertificateMissing {
+        /// The server's message.
+        heard: Heard,
+    },
+    /// The server does not take the client certificate for this role, or at all (a TLS 1.3 alert arrives only here).
+    #[error("the server refused the client certificate: {heard}")]
+    ClientCertificateRefused {
+        /// The server's message, or the alert's name.
+        heard: Heard,
+    },
+    /// The role has no `LOGIN` attribute.
+    #[error("the role may not log in: {heard}")]
+    NotPermittedToLogin {
+        /// The server's message.
+        heard: Heard,
+    },
+    /// 3D000.
+    #[error("the database does not exist: {heard}")]
+    DatabaseMissing {
+        /// The server's message.
+        heard: Heard,
+    },
+    /// 42501.
+    #[error("the role has no CONNECT privilege: {heard}")]
+    NoConnectPrivilege {
+        /// The server's message.
+        heard: Heard,
+    },
+    /// 55000: `ALLOW_CONNECTIONS false`, as with `template0`.
+    #[error("the database takes no connections: {heard}")]
+    DatabaseClosed {
+        /// The server's message.
+        heard: Heard,
+    },
+    /// 53300.
+    #[error("too many connections: {heard}")]
+    TooManyConnections {
+        /// Which limit.
+        limit: ConnectionLimit,
+        /// The server's message.
+        heard: Heard,
+    },
+    /// 57P03, or 57P01 and 57P02 from a server that stops in the middle of a login.
+    #[error("the server takes nobody just now: {heard}")]
+    Unavailable {
+        /// Why.
+        why: Unavailability,
+        /// The server's message.
+        heard: Heard,
+    },
+    /// The server wants Kerberos, OAuth, or another method that is not spoken here.
+    #[error("the server wants a way of authentication that is not supported: {heard}")]
+    AuthenticationUnsupported {
+        /// The server's message, or the method.
+        heard: Heard,
+    },
+    /// The server saw another TLS connection than this side did: something in between ends TLS.
+    #[error("the channel binding does not match: {heard}")]
+    ChannelBinding {
+        /// The server's message.
+        heard: Heard,
+    },
+    /// What answers does not know the password's verifier: it is not the server it claims to be.
+    #[error("the server could not prove that it knows this role")]
+    ServerUnproven,
+    /// What answers does not speak Postgres' protocol.
+    #[error("what answered does not speak Postgres' protocol: {heard}")]
+    Protocol {
+        /// How far it had come.
+        stage: Stage,
+        /// Its first bytes.
+        heard: Heard,
+    },
+    /// A protocol error in a pooler's words (08P01 without the routine that Postgres itself always names).
+    #[error("a connection pooler answered: {heard}")]
+    Pooler {
+        /// The pooler's message.
+        heard: Heard,
+    },
+    /// More bytes than any honest server sends in a check.
+    #[error("the server sent more than a check can need")]
+    Flood,
+    /// The connection ended. Through a tunnel, the tunnel may be what ended.
+    #[error("the connection was closed in the login")]
+    Closed {
+        /// How far it had come.
+        stage: Stage,
+    },
+    /// No answer within the time.
+    #[error("no answer to the login")]
+    Silent {
+        /// How far it had come.
+        stage: Stage,
+    },
+    /// A NUL byte in the role, the password or the database's name: the protocol cannot carry it.
+    #[error("the user, password or database contains a NUL byte")]
+    Unsendable,
+    /// Any other error of the server.
+    #[error("the server refused: {heard} (SQLSTATE {sqlstate})")]
+    Other {
+        /// How far it had come.
+        stage: Stage,
+        /// Five characters.
+        sqlstate: String,
+        /// The server's message.
+        heard: Heard,
+    },
+}
+
+impl LoginError {
+    /// [`Stage::Open`] if the role's credentials are not what is at fault, else [`Stage::Login`].
+    #[must_use]
+    pub const fn stage(&self) -> Stage {
+        match self {
+            Self::NotPermittedToLogin { .. }
+            | Self::DatabaseMissing { .. }
+            | Self::NoConnectPrivilege { .. }
+            | Self::DatabaseClosed { .. }
+            | Self::TooManyConnections { .. }
+            | Self::Unavailable { .. } => Stage::Open,
+            Self::Protocol { stage, .. } | Self::Closed { stage } | Self::Silent { stage } | Self::Other { stage, .. } => *stage,
+            Self::PasswordRefused { .. }
+            | Self::PasswordMissing
+            | Self::RoleMissing { .. }
+            | Self::HbaNoEntry { .. }
+            | Self::HbaRejected { .. }
+            | Self::EncryptionRequired { .. }
+            | Self::ClientCertificateMissing { .. }
+            | Self::ClientCertificateRefused { .. }
+            | Self::AuthenticationUnsupported { .. }
+            | Self::ChannelBinding { .. }
+            | Self::ServerUnproven
+            | Self::Pooler { .. }
+            | Self::Flood
+            | Self::Unsendable => Stage::Login,
+        }
+    }
+
+    /// Whether waiting can help: a server that starts, stops or recovers, and slots that others will free.
+    #[must_use]
+    pub const fn heals(&self) -> bool {
+        match self {
+            Self::TooManyConnections { .. } => true,
+            Self::Unavailable { why, .. } => !matches!(why, Unavailability::HotStandbyDisabled),
+            _ => false,
+        }
+    }
+}
+
+/// Why readiness could not be found out. What is found is data, not an error: see [`Finding`](super::Finding).
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+pub enum ReadyError {
+    /// No answer within the time.
+    #[error("no answer to a catalog query")]
+    Silent,
+    /// The connection ended.
+    #[error("the connection was closed during a catalog query")]
+    Closed,
+    /// The server did not run the query.
+    #[error("the server refused a catalog query: {heard} (SQLSTATE {sqlstate})")]
+    Refused {
+        /// Five characters.
+        sqlstate: String,
+        /// The server's message.
+        heard: Heard,
+    },
+    /// An answer that is not what was asked for.
+    #[error("the answer to a catalog query could not be read")]
+    Protocol,
+    /// More bytes than any honest server sends in a check.
+    #[error("the server sent more than a check can need")]
+    Flood,
+}

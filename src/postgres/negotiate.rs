@@ -1,0 +1,358 @@
+//! The `tls` stage: asks the server for TLS, tells what answered, and makes the handshake.
+
+use std::io;
+use std::time::Duration;
+
+use rustls::pki_types::{DnsName, IpAddr, ServerName};
+use rustls::{AlertDescription, ProtocolVersion};
+use tokio::io::{AsyncRead, AsyncReadExt, AsyncWrite, AsyncWriteExt};
+use tokio::time::timeout;
+use tokio_rustls::TlsConnector;
+use tokio_rustls::client::TlsStream;
+
+use crate::path::heard::Heard;
+use crate::path::route::Host;
+
+use super::certificate::Verifier;
+use super::channel_binding::tls_server_end_point;
+use super::error::TlsError;
+use super::secured::{Bounded, Encrypted, Secured, is_flood};
+use super::sslmode::Encryption;
+use super::tls::TlsSettings;
+
+/// SSLRequest: its length (8) and its code (80877103), as the protocol's message formats give them.
+const SSL_REQUEST: [u8; 8] = [0, 0, 0, 8, 0x04, 0xd2, 0x16, 0x2f];
+
+/// How much of a wrong answer is read in order to quote it: a greeting line of SSH, SMTP or HTTP.
+const QUOTED: u64 = 64;
+
+/// How much of an error is read instead of TLS. libpq takes at most 30,000 bytes (`MAX_ERRLEN`); the message comes first and is short.
+const ERROR_READ: u64 = 1024;
+
+/// How long the rest of a wrong answer is waited for. It has begun to arrive, mostly in one packet; a quote is not worth more.
+const REST_WITHIN: Duration = Duration::from_millis(300);
+
+/// Readies the stream for [`login`](super::login): as it is for [`Encryption::Plain`], else by Postgres' own request for TLS and a handshake.
+///
+/// `host` is the database's host as the last hop names it; it is what the certificate is verified against, never an address of a tunnel.
+/// For [`Encryption::Plain`] nothing is sent and nothing can fail. Whatever is awaited from the peer ends after `within`.
+///
+/// # Errors
+///
+/// [`TlsError`], whose variants say what answered.
+pub async fn negotiate<S>(
+    stream: S,
+    settings: &TlsSettings,
+    encryption: Encryption,
+    host: &Host,
+    within: Duration,
+) -> Result<Secured<S>, TlsError>
+where
+    S: AsyncRead + AsyncWrite + Unpin + Send + 'static,
+{
+    let stream = Bounded::new(stream);
+    match encryption {
+        Encryption::Plain => Ok(Secured::plain(stream)),
+        Encryption::Tls => timeout(within, encrypt(stream, settings, host)).await.unwrap_or(Err(TlsError::Silent)),
+    }
+}
+
+async fn encrypt<S>(mut stream: Bounded<S>, settings: &TlsSettings, host: &Host) -> Result<Secured<S>, TlsError>
+where
+    S: AsyncRead + AsyncWrite + Unpin,
+{
+    ask(&mut stream).await?;
+    let (config, verifier) = settings.for_host(host).map_err(|error| handshake_failed(&error))?;
+    let connect = TlsConnector::from(std::sync::Arc::new(config)).connect(server_name(host), stream);
+    match connect.into_fallible().await {
+        Ok(stream) => Ok(finished(stream, settings, host)),
+        Err((error, mut stream)) => {
+            if stream.opening().len() < 2 {
+                // The peer took no more, but may have spoken before it went: an SSH server does.
+                rest(&mut stream, QUOTED).await;
+            }
+            Err(failure(&error, &verifier, stream.opening()))
+        }
+    }
+}
+
+/// Asks for TLS. After `Ok`, exactly one byte has been read: anything that came in the clear behind the answer is left to the handshake,
+/// which will refuse it, and is never taken for something said inside TLS (CVE-2021-23222).
+async fn ask<S: AsyncRead + AsyncWrite + Unpin>(stream: &mut Bounded<S>) -> Result<(), TlsError> {
+    let asked = async {
+        stream.write_all(&SSL_REQUEST).await?;
+        stream.flush().await
+    };
+    // A peer that has closed already may have said why before it did.
+    let sent = asked.await;
+    let answer = match stream.read_u8().await {
+        Ok(answer) => answer,
+        Err(error) if is_flood(&error) => return Err(TlsError::Flood),
+        Err(_) => return Err(TlsError::Closed),
+    };
+    match answer {
+        b'S' if sent.is_ok() => Ok(()),
+        b'S' => Err(TlsError::Closed),
+        b'N' => Err(TlsError::NotOffered),
+        b'E' => Err(TlsError::ServerError { heard: error_message(&rest(stream, ERROR_READ).await) }),
+        first => {
+            let mut heard = vec![first];
+            heard.extend(rest(stream, QUOTED).await);
+            Err(TlsError::NotPostgres { heard: Heard::from_bytes(&heard) })
+        }
+    }
+}
+
+/// Reads what comes within a moment, `most` bytes at the most.
+async fn rest<S: AsyncRead + Unpin>(stream: &mut Bounded<S>, most: u64) -> Vec<u8> {
+    let mut read = Vec::new();
+    // Whatever ends it, the time, the peer or an error: what has come until then is the quote.
+    let _ended = timeout(REST_WITHIN, stream.take(most).read_to_end(&mut read)).await;
+    read
+}
+
+/// The message field of an ErrorResponse whose tag is read already; the text itself where a server from before protocol 3, or one that
+/// could not even fork, sends a bare string.
+fn error_message(body: &[u8]) -> Heard {
+    if let Some((length, mut fields)) = body.split_first_chunk::<4>()
+        && u32::from_be_bytes(*length) <= 30_000
+    {
+        while let Some((&kind, rest)) = fields.split_first() {
+            let mut parts = rest.splitn(2, |byte| *byte == 0);
+            let value = parts.next().unwrap_or_default();
+            if kind == b'M' {
+                return Heard::from_bytes(value);
+            }
+            fields = parts.next().unwrap_or_default();
+        }
+    }
+    Heard::from_bytes(body.split(|byte| *byte == 0).find(|text| text.len() > 4).unwrap_or_default())
+}
+
+/// For the handshake's own use: a DNS name goes into SNI, an address does not. What is verified is the [`Verifier`]'s host.
+fn server_name(host: &Host) -> ServerName<'static> {
+    let bare = host.as_str().trim_end_matches('.');
+    if let Ok(address) = bare.parse::<std::net::IpAddr>() {
+        return ServerName::IpAddress(address.into());
+    }
+    match DnsName::try_from(bare.to_owned()) {
+        Ok(name) => ServerName::DnsName(name),
+        // A resolver may know names that DNS does not allow, and SNI cannot carry those; an address keeps it silent.
+        Err(_) => ServerName::IpAddress(IpAddr::from(std::net::IpAddr::from([0, 0, 0, 0]))),
+    }
+}
+
+fn finished<S>(stream: TlsStream<Bounded<S>>, settings: &TlsSettings, host: &Host) -> Secured<S> {
+    let (_, session) = stream.get_ref();
+    let version = match session.protocol_version() {
+        Some(ProtocolVersion::TLSv1_2) => "TLS 1.2",
+        _ => "TLS 1.3",
+    };
+    let cipher_suite = session.negotiated_cipher_suite().map(|suite| format!("{:?}", suite.suite())).unwrap_or_default();
+    let channel_binding = session.peer_certificates().and_then(|chain| chain.first()).and_then(|leaf| tls_server_end_point(leaf));
+    let encrypted = Encrypted { version, cipher_suite, verified: settings.verified(host) };
+    Secured::tls(stream, encrypted, channel_binding)
+}
+
+fn failure(error: &io::Error, verifier: &Verifier, opening: &[u8]) -> TlsError {
+    if let Some(problem) = verifier.take_problem() {
+        return TlsError::Certificate(problem);
+    }
+    if is_flood(error) {
+        return TlsError::Flood;
+    }
+    // An SSH server greets with "SSH-…": its first letter looks like the consent to TLS, and its second is no TLS record.
+    if opening.get(1).is_some_and(|second| !is_tls_record(*second)) {
+        return TlsError::NotPostgres { heard: Heard::from_bytes(opening) };
+    }
+    match tls_error(error) {
+        Some(rustls::Error::AlertReceived(alert)) if concerns_client_certificate(*alert) => {
+            TlsError::ClientCertificateRefused { heard: alert_name(*alert) }
+        }
+        Some(rustls::Error::AlertReceived(alert)) => TlsError::Alert { heard: alert_name(*alert) },
+        Some(other) => handshake_failed(other),
+        None => TlsError::Cut,
+    }
+}
+
+fn handshake_failed(error: &rustls::Error) -> TlsError {
+    TlsError::Handshake { heard: Heard::from_text(&error.to_string()) }
+}
+
+/// Content types 20 to 23 (RFC 8446, section 5.1).
+const fn is_tls_record(byte: u8) -> bool {
+    matches!(byte, 20..=23)
+}
+
+/// The TLS error inside an I/O error, if that is what it is.
+pub(super) fn tls_error(error: &io::Error) -> Option<&rustls::Error> {
+    error.get_ref().and_then(|inner| inner.downcast_ref())
+}
+
+/// The alert's name as the standard spells it, roughly: `UnknownCA`, `CertificateRequired`.
+pub(super) fn alert_name(alert: AlertDescription) -> Heard {
+    Heard::from_text(&format!("{alert:?}"))
+}
+
+/// Alerts that a server sends about the certificate of its client (RFC 8446, section 6.2).
+pub(super) const fn concerns_client_certificate(alert: AlertDescription) -> bool {
+    matches!(
+        alert,
+        AlertDescription::NoCertificate
+            | AlertDescription::BadCertificate
+            | AlertDescription::UnsupportedCertificate
+            | AlertDescription::CertificateRevoked
+            | AlertDescription::CertificateExpired
+            | AlertDescription::CertificateUnknown
+            | AlertDescription::UnknownCA
+            | AlertDescription::AccessDenied
+            | AlertDescription::CertificateRequired
+    )
+}
+
+#[cfg(test)]
+mod tests {
+    use rustls::version::TLS13;
+    use tokio::io::DuplexStream;
+    use tokio_rustls::TlsAcceptor;
+
+    use super::*;
+    use crate::postgres::sslmode::SslMode;
+    use crate::postgres::testing::{Authority, Identity};
+
+    const WITHIN: Duration = Duration::from_secs(5);
+
+    async fn client(stream: DuplexStream) -> Result<Secured<DuplexStream>, TlsError> {
+        client_within(stream, WITHIN).await
+    }
+
+    async fn client_within(stream: DuplexStream, within: Duration) -> Result<Secured<DuplexStream>, TlsError> {
+        let settings = TlsSettings::new(SslMode::Require, None, None).unwrap();
+        negotiate(stream, &settings, Encryption::Tls, &"db.internal".parse().unwrap(), within).await
+    }
+
+    async fn asked(server: &mut DuplexStream) {
+        let mut request = [0; 8];
+        server.read_exact(&mut request).await.unwrap();
+        assert_eq!(request, SSL_REQUEST);
+    }
+
+    /// Answers the request with these bytes, then closes.
+    async fn answered(answer: &[u8]) -> TlsError {
+        let (ours, mut theirs) = tokio::io::duplex(4096);
+        let server = async {
+            asked(&mut theirs).await;
+            // The client may hang up before the last byte, which is its right.
+            let _sent = theirs.write_all(answer).await;
+            drop(theirs);
+        };
+        tokio::join!(client(ours), server).0.err().unwrap()
+    }
+
+    fn error_response(message: &str) -> Vec<u8> {
+        let fields = format!("SFATAL\0C53300\0M{message}\0\0");
+        [&b"E"[..], &u32::try_from(fields.len() + 4).unwrap().to_be_bytes(), fields.as_bytes()].concat()
+    }
+
+    #[tokio::test]
+    async fn every_answer_that_is_no_consent_is_told_apart() {
+        assert_eq!(answered(b"N").await, TlsError::NotOffered);
+        assert_eq!(answered(b"").await, TlsError::Closed);
+        assert_eq!(answered(b"S").await, TlsError::Cut);
+        let heard = Heard::from_text("HTTP/1.1 400 Bad Request");
+        assert_eq!(answered(b"HTTP/1.1 400 Bad Request\r\n").await, TlsError::NotPostgres { heard });
+        let heard = Heard::from_text("SSH-2.0-OpenSSH_9.2p1");
+        assert_eq!(answered(b"SSH-2.0-OpenSSH_9.2p1\r\n").await, TlsError::NotPostgres { heard });
+        let heard = Heard::from_text("sorry, too many clients already");
+        assert_eq!(answered(&error_response("sorry, too many clients already")).await, TlsError::ServerError { heard: heard.clone() });
+        assert_eq!(answered(b"Esorry, too many clients already\n\0").await, TlsError::ServerError { heard });
+        assert!(matches!(answered(b"E\xff\xff\xff\xff").await, TlsError::ServerError { .. }), "a lying length");
+        assert!(matches!(answered(b"S\x16\x03\x03\xff\xff").await, TlsError::Cut | TlsError::Handshake { .. }));
+    }
+
+    #[tokio::test]
+    async fn a_wrong_answer_is_quoted_in_part_and_soon() {
+        let TlsError::NotPostgres { heard } = answered(&[b'x'; 4000]).await else { panic!("not told") };
+        assert_eq!(heard.as_str().len(), 65);
+
+        let (ours, mut theirs) = tokio::io::duplex(4096);
+        let before = std::time::Instant::now();
+        let server = async {
+            asked(&mut theirs).await;
+            theirs.write_all(b"220 mail.example ESMTP").await.unwrap();
+            let mut rest = Vec::new();
+            theirs.read_to_end(&mut rest).await.unwrap();
+            rest
+        };
+        let (refused, rest) = tokio::join!(client(ours), server);
+        assert_eq!(refused.err(), Some(TlsError::NotPostgres { heard: Heard::from_text("220 mail.example ESMTP") }));
+        assert!(rest.is_empty() && before.elapsed() < WITHIN, "{:?}", before.elapsed());
+    }
+
+    #[tokio::test]
+    async fn silence_ends_with_the_deadline() {
+        for answer in [&b""[..], b"S", b"S\x16\x03\x03\x00\x7a"] {
+            let (ours, mut theirs) = tokio::io::duplex(4096);
+            theirs.write_all(answer).await.unwrap();
+            let silent = client_within(ours, Duration::from_millis(50)).await;
+            assert_eq!(silent.err(), Some(TlsError::Silent), "{answer:?}");
+        }
+    }
+
+    #[tokio::test]
+    async fn what_is_stuffed_behind_the_consent_never_counts_as_said_in_tls() {
+        let refused = answered(b"SR\0\0\0\x08\0\0\0\0Z\0\0\0\x05I").await;
+        assert!(matches!(refused, TlsError::NotPostgres { .. }), "{refused}");
+    }
+
+    #[tokio::test]
+    async fn a_flood_in_the_handshake_is_cut_off() {
+        let (ours, mut theirs) = tokio::io::duplex(64 * 1024);
+        let server = async {
+            asked(&mut theirs).await;
+            theirs.write_all(b"S").await.unwrap();
+            let record = [&[0x17, 3, 3, 0x40, 0][..], &[0; 0x4000]].concat();
+            while theirs.write_all(&record).await.is_ok() {}
+        };
+        let refused = tokio::join!(client(ours), server).0.err().unwrap();
+        assert!(matches!(refused, TlsError::Flood | TlsError::Handshake { .. }), "{refused}");
+    }
+
+    #[tokio::test]
+    async fn plain_says_nothing() {
+        let (ours, mut theirs) = tokio::io::duplex(64);
+        let settings = TlsSettings::new(SslMode::Disable, None, None).unwrap();
+        let secured = negotiate(ours, &settings, Encryption::Plain, &"db".parse().unwrap(), WITHIN).await.unwrap();
+        assert!(secured.encrypted().is_none() && secured.channel_binding().is_none());
+        drop(secured);
+        let mut said = Vec::new();
+        theirs.read_to_end(&mut said).await.unwrap();
+        assert!(said.is_empty());
+    }
+
+    /// What SNI the server hears from a client that connects to `host`.
+    async fn server_name_heard(identity: &Identity, host: &str) -> Option<String> {
+        let (ours, mut theirs) = tokio::io::duplex(16 * 1024);
+        let server = async {
+            asked(&mut theirs).await;
+            theirs.write_all(b"S").await.unwrap();
+            let stream = TlsAcceptor::from(identity.server(&TLS13, None)).accept(theirs).await.unwrap();
+            stream.get_ref().1.server_name().map(str::to_owned)
+        };
+        let settings = TlsSettings::new(SslMode::Require, None, None).unwrap();
+        let host = host.parse().unwrap();
+        let (secured, name) = tokio::join!(negotiate(ours, &settings, Encryption::Tls, &host, WITHIN), server);
+        secured.unwrap();
+        name
+    }
+
+    #[tokio::test]
+    async fn only_dns_names_are_sent_as_sni() {
+        let identity = Authority::new("root").server(&["db.internal"]);
+        assert_eq!(server_name_heard(&identity, "db.internal").await.as_deref(), Some("db.internal"));
+        assert_eq!(server_name_heard(&identity, "db.internal.").await.as_deref(), Some("db.internal"));
+        for silent in ["10.0.0.5", "::1", "-odd-.internal"] {
+            assert_eq!(server_name_heard(&identity, silent).await, None, "{silent}");
+        }
+    }
+}

@@ -1,0 +1,268 @@
+//! The `ready` stage: whether the database can be read from, by privileges, publication and replication. Reads catalogs, changes nothing.
+
+use std::error::Error as _;
+use std::io;
+use std::time::Duration;
+
+use futures_util::future::{OptionFuture, try_join3};
+use tokio::time::timeout;
+use tokio_postgres::Row;
+use tokio_postgres::types::{FromSql, Type};
+
+use super::error::ReadyError;
+use super::login::Connection;
+use super::refusal::{quote, sqlstate};
+use super::secured::is_flood;
+use super::table_name::{self, TableName};
+
+/// The first major version that decodes changes on a standby (its release notes).
+const DECODES_ON_STANDBY: i32 = 16;
+
+/// What the role has to be able to do.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Readiness {
+    /// Whether it will replicate logically.
+    pub replication: bool,
+    /// The publication that it will read, by its exact name.
+    pub publication: Option<String>,
+    /// The tables that it will read, as SQL names them: `orders`, `public.orders`, `"Quoted"."Name"`. Without a schema: `public`.
+    pub tables: Vec<String>,
+}
+
+/// One thing that is missing. Tables are named as they were asked for.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Finding {
+    /// Not `logical`.
+    WalLevel {
+        /// What it is.
+        actual: String,
+    },
+    /// `max_wal_senders` are all in use, or none are allowed.
+    NoWalSenders {
+        /// The setting.
+        max: i64,
+        /// How many run.
+        used: i64,
+    },
+    /// `max_replication_slots` are all taken, or none are allowed.
+    NoFreeSlots {
+        /// The setting.
+        max: i64,
+        /// How many exist.
+        used: i64,
+    },
+    /// Neither `REPLICATION`, nor superuser, nor member of the cloud's replication role.
+    NoReplicationRole {
+        /// The role that is logged in.
+        role: String,
+    },
+    /// A standby, of a version that decodes on the primary only.
+    IsReplica {
+        /// The server's major version.
+        major: i32,
+    },
+    /// No publication of that name in this database.
+    PublicationMissing {
+        /// Its name.
+        publication: String,
+    },
+    /// The table exists, and the publication does not have it.
+    TableNotInPublication {
+        /// As asked for.
+        table: String,
+    },
+    /// No table, view or materialised view of that name.
+    TableMissing {
+        /// As asked for.
+        table: String,
+    },
+    /// No `USAGE` on the table's schema.
+    NoSchemaUsage {
+        /// As asked for.
+        table: String,
+    },
+    /// No `SELECT` on the table.
+    NoSelect {
+        /// As asked for.
+        table: String,
+    },
+    /// Not the name of a table.
+    MalformedTable {
+        /// As asked for.
+        table: String,
+    },
+}
+
+/// One row. Amazon grants replication by membership instead of the attribute.
+const REPLICATION: &str = "\
+SELECT pg_catalog.current_setting('wal_level'), \
+  pg_catalog.current_setting('max_wal_senders')::int8, (SELECT count(*) FROM pg_catalog.pg_stat_get_wal_senders()), \
+  pg_catalog.current_setting('max_replication_slots')::int8, (SELECT count(*) FROM pg_catalog.pg_replication_slots), \
+  pg_catalog.pg_is_in_recovery(), pg_catalog.current_setting('server_version_num')::int4, \
+  r.rolreplication OR r.rolsuper OR EXISTS (SELECT FROM pg_catalog.pg_roles AS m \
+    WHERE m.rolname = 'rds_replication' AND pg_catalog.pg_has_role(r.oid, m.oid, 'MEMBER')), \
+  r.rolname::text \
+FROM pg_catalog.pg_roles AS r WHERE r.rolname = current_user";
+
+/// One row: whether the publication exists, and which of the tables (by position, from 1) exist and are not in it. A partition is in it
+/// through any of its ancestors; a partitioned table through its leaves, by which a publication lists it unless
+/// `publish_via_partition_root` is set.
+const PUBLICATION: &str = "\
+WITH listed AS (SELECT c.oid FROM pg_catalog.pg_publication_tables AS p \
+    JOIN pg_catalog.pg_namespace AS n ON n.nspname = p.schemaname \
+    JOIN pg_catalog.pg_class AS c ON c.relnamespace = n.oid AND c.relname = p.tablename WHERE p.pubname = $1) \
+SELECT EXISTS (SELECT FROM pg_catalog.pg_publication WHERE pubname = $1), ARRAY(SELECT t.position \
+  FROM ROWS FROM (pg_catalog.unnest($2), pg_catalog.unnest($3)) WITH ORDINALITY AS t(schema_name, table_name, position) \
+  JOIN pg_catalog.pg_namespace AS n ON n.nspname = t.schema_name \
+  JOIN pg_catalog.pg_class AS c ON c.relnamespace = n.oid AND c.relname = t.table_name AND c.relkind IN ('r', 'p', 'v', 'm', 'f') \
+  WHERE NOT EXISTS (SELECT FROM listed WHERE listed.oid = c.oid \
+      OR listed.oid IN (SELECT a.relid FROM pg_catalog.pg_partition_ancestors(c.oid) AS a)) \
+    AND NOT (c.relkind = 'p' AND EXISTS (SELECT FROM pg_catalog.pg_partition_tree(c.oid) AS l WHERE l.isleaf) \
+      AND NOT EXISTS (SELECT FROM pg_catalog.pg_partition_tree(c.oid) AS l WHERE l.isleaf AND l.relid NOT IN (SELECT oid FROM listed))) \
+  ORDER BY t.position)";
+
+/// One row for each table, in order.
+const TABLES: &str = "\
+SELECT c.oid IS NOT NULL, coalesce(pg_catalog.has_schema_privilege(n.oid, 'USAGE'), false), \
+  coalesce(pg_catalog.has_table_privilege(c.oid, 'SELECT'), false) \
+FROM ROWS FROM (pg_catalog.unnest($1), pg_catalog.unnest($2)) WITH ORDINALITY AS t(schema_name, table_name, position) \
+LEFT JOIN pg_catalog.pg_namespace AS n ON n.nspname = t.schema_name \
+LEFT JOIN pg_catalog.pg_class AS c ON c.relnamespace = n.oid AND c.relname = t.table_name AND c.relkind IN ('r', 'p', 'v', 'm', 'f') \
+ORDER BY t.position";
+
+/// The tables that can be asked for, in columns as the queries take them.
+#[derive(Default)]
+struct Tables<'a> {
+    asked: Vec<&'a str>,
+    schemas: Vec<String>,
+    names: Vec<String>,
+}
+
+impl Connection {
+    /// Finds out what is missing; nothing, if the answer is empty. At most one round trip for each of the three questions, all under way
+    /// at the same time, and `within` for the whole.
+    ///
+    /// # Errors
+    ///
+    /// [`ReadyError`] if the server does not answer. What is missing is not an error.
+    pub async fn ready(&self, wanted: &Readiness, within: Duration) -> Result<Vec<Finding>, ReadyError> {
+        let mut findings = Vec::new();
+        let mut tables = Tables::default();
+        for asked in &wanted.tables {
+            match table_name::parse(asked) {
+                Some(TableName { schema, table }) => {
+                    tables.asked.push(asked);
+                    tables.schemas.push(schema);
+                    tables.names.push(table);
+                }
+                None => findings.push(Finding::MalformedTable { table: asked.clone() }),
+            }
+        }
+        let replication = OptionFuture::from(wanted.replication.then(|| self.replication()));
+        let publication = OptionFuture::from(wanted.publication.as_ref().map(|name| self.publication(name, &tables)));
+        let privileges = OptionFuture::from((!tables.asked.is_empty()).then(|| self.privileges(&tables)));
+        let all = try_join3(transposed(replication), transposed(publication), transposed(privileges));
+        let (replication, publication, privileges) = timeout(within, all).await.map_err(|_| ReadyError::Silent)??;
+        for found in [replication, publication, privileges].into_iter().flatten() {
+            findings.extend(found);
+        }
+        Ok(findings)
+    }
+
+    async fn replication(&self) -> Result<Vec<Finding>, ReadyError> {
+        let rows = self.client.query_typed(REPLICATION, &[]).await.map_err(|error| self.misread(&error))?;
+        let row = rows.first().ok_or(ReadyError::Protocol)?;
+        let (wal_level, role): (String, String) = (cell(row, 0)?, cell(row, 8)?);
+        let (max_senders, senders): (i64, i64) = (cell(row, 1)?, cell(row, 2)?);
+        let (max_slots, slots): (i64, i64) = (cell(row, 3)?, cell(row, 4)?);
+        let (in_recovery, version, may_replicate): (bool, i32, bool) = (cell(row, 5)?, cell(row, 6)?, cell(row, 7)?);
+        // server_version_num is major * 10000 + minor since version 10.
+        let major = version.div_euclid(10_000);
+
+        let mut findings = Vec::new();
+        if wal_level != "logical" {
+            let actual = quote(&wal_level, self.password.as_ref()).to_string();
+            findings.push(Finding::WalLevel { actual });
+        }
+        if senders >= max_senders {
+            findings.push(Finding::NoWalSenders { max: max_senders, used: senders });
+        }
+        if slots >= max_slots {
+            findings.push(Finding::NoFreeSlots { max: max_slots, used: slots });
+        }
+        if !may_replicate {
+            let role = quote(&role, self.password.as_ref()).to_string();
+            findings.push(Finding::NoReplicationRole { role });
+        }
+        if in_recovery && major < DECODES_ON_STANDBY {
+            findings.push(Finding::IsReplica { major });
+        }
+        Ok(findings)
+    }
+
+    async fn publication(&self, name: &str, tables: &Tables<'_>) -> Result<Vec<Finding>, ReadyError> {
+        if name.contains('\0') {
+            return Ok(vec![Finding::PublicationMissing { publication: name.to_owned() }]);
+        }
+        let parameters: [(&(dyn tokio_postgres::types::ToSql + Sync), Type); 3] =
+            [(&name, Type::TEXT), (&tables.schemas, Type::TEXT_ARRAY), (&tables.names, Type::TEXT_ARRAY)];
+        let rows = self.client.query_typed(PUBLICATION, &parameters).await.map_err(|error| self.misread(&error))?;
+        let row = rows.first().ok_or(ReadyError::Protocol)?;
+        if !cell::<bool>(row, 0)? {
+            return Ok(vec![Finding::PublicationMissing { publication: name.to_owned() }]);
+        }
+        let outside: Vec<i64> = cell(row, 1)?;
+        let asked = |position: i64| usize::try_from(position).ok().and_then(|p| p.checked_sub(1)).and_then(|p| tables.asked.get(p));
+        let table = |position| asked(position).map(|table| Finding::TableNotInPublication { table: (*table).to_owned() });
+        outside.into_iter().map(|position| table(position).ok_or(ReadyError::Protocol)).collect()
+    }
+
+    async fn privileges(&self, tables: &Tables<'_>) -> Result<Vec<Finding>, ReadyError> {
+        let parameters: [(&(dyn tokio_postgres::types::ToSql + Sync), Type); 2] =
+            [(&tables.schemas, Type::TEXT_ARRAY), (&tables.names, Type::TEXT_ARRAY)];
+        let rows = self.client.query_typed(TABLES, &parameters).await.map_err(|error| self.misread(&error))?;
+        if rows.len() != tables.asked.len() {
+            return Err(ReadyError::Protocol);
+        }
+        let mut findings = Vec::new();
+        for (row, asked) in rows.iter().zip(&tables.asked) {
+            let table = (*asked).to_owned();
+            let (exists, usage, select): (bool, bool, bool) = (cell(row, 0)?, cell(row, 1)?, cell(row, 2)?);
+            match (exists, usage, select) {
+                (false, ..) => findings.push(Finding::TableMissing { table }),
+                (true, false, true) => findings.push(Finding::NoSchemaUsage { table }),
+                (true, true, false) => findings.push(Finding::NoSelect { table }),
+                (true, false, false) => {
+                    findings.push(Finding::NoSchemaUsage { table: table.clone() });
+                    findings.push(Finding::NoSelect { table });
+                }
+                (true, true, true) => {}
+            }
+        }
+        Ok(findings)
+    }
+
+    fn misread(&self, error: &tokio_postgres::Error) -> ReadyError {
+        if let Some(refused) = error.as_db_error() {
+            return match refused.code().code() {
+                // The server, or its administrator, ends the session: what was asked is not at fault.
+                "57P01" | "57P02" | "57P05" => ReadyError::Closed,
+                code => ReadyError::Refused { sqlstate: sqlstate(code), heard: quote(refused.message(), self.password.as_ref()) },
+            };
+        }
+        match error.source().and_then(|cause| cause.downcast_ref::<io::Error>()) {
+            Some(error) if is_flood(error) => ReadyError::Flood,
+            Some(_) => ReadyError::Protocol,
+            None if error.is_closed() => ReadyError::Closed,
+            None => ReadyError::Protocol,
+        }
+    }
+}
+
+async fn transposed<T>(question: OptionFuture<impl Future<Output = Result<T, ReadyError>>>) -> Result<Option<T>, ReadyError> {
+    question.await.transpose()
+}
+
+fn cell<'a, T: FromSql<'a>>(row: &'a Row, column: usize) -> Result<T, ReadyError> {
+    row.try_get(column).map_err(|_| ReadyError::Protocol)
+}

@@ -1,0 +1,259 @@
+//! Says who refused a login and why, from the SQLSTATE, the routine and the words of the server.
+
+use std::error::Error as _;
+use std::io;
+
+use tokio_postgres::error::DbError;
+
+use crate::path::heard::Heard;
+use crate::path::stage::Stage;
+use crate::secret::Secret;
+
+use super::error::{ConnectionLimit, LoginError, Unavailability};
+use super::negotiate::{alert_name, concerns_client_certificate, tls_error};
+use super::secured::is_flood;
+use super::sslmode::Encryption;
+use super::watched::Seen;
+
+/// The length of every SQLSTATE (Postgres' appendix A); a hostile server may send more.
+const SQLSTATE_LENGTH: usize = 5;
+
+/// Where a login stood when it failed.
+pub(super) struct Attempt<'a> {
+    pub(super) seen: &'a Seen,
+    pub(super) tried: Encryption,
+    pub(super) password: Option<&'a Secret<String>>,
+}
+
+impl Attempt<'_> {
+    /// What the driver's error means.
+    pub(super) fn refusal(&self, error: &tokio_postgres::Error) -> LoginError {
+        if let Some(refused) = error.as_db_error() {
+            return self.by_server(refused);
+        }
+        if error.is_closed() {
+            return LoginError::Closed { stage: self.seen.stage() };
+        }
+        if let Some(error) = error.source().and_then(|cause| cause.downcast_ref::<io::Error>())
+            && let Some(refusal) = self.by_stream(error)
+        {
+            return refusal;
+        }
+        // The driver keeps its kinds to itself; their texts are all that tells them apart. The tests hold them to the pinned version.
+        let cause = error.source().map(ToString::to_string).unwrap_or_default();
+        match (error.to_string().as_str(), cause.as_str()) {
+            ("invalid configuration", "password missing") => LoginError::PasswordMissing,
+            ("error encoding message to server", _) => LoginError::Unsendable,
+            ("authentication error", "SCRAM verification error") => LoginError::ServerUnproven,
+            ("authentication error", cause) if cause.contains("channel binding") || cause.contains("channel-binding") => {
+                LoginError::ChannelBinding { heard: self.quote(cause) }
+            }
+            ("authentication error", cause) if cause.contains("unsupported") || cause.contains("exceeds the maximum") => {
+                LoginError::AuthenticationUnsupported { heard: self.quote(cause) }
+            }
+            ("authentication error", cause) => LoginError::Protocol { stage: Stage::Login, heard: self.quote(cause) },
+            _ => self.garbage(),
+        }
+    }
+
+    /// What it means that the time is over.
+    pub(super) fn silence(&self) -> LoginError {
+        if self.seen.messages == 0 && !self.seen.opening.is_empty() {
+            return self.garbage();
+        }
+        LoginError::Silent { stage: self.seen.stage() }
+    }
+
+    fn by_stream(&self, error: &io::Error) -> Option<LoginError> {
+        if is_flood(error) {
+            return Some(LoginError::Flood);
+        }
+        match tls_error(error) {
+            Some(rustls::Error::AlertReceived(alert)) if concerns_client_certificate(*alert) => {
+                return Some(LoginError::ClientCertificateRefused { heard: alert_name(*alert) });
+            }
+            Some(other) => {
+                let heard = Heard::from_text(&other.to_string());
+                return Some(LoginError::Protocol { stage: self.seen.stage(), heard });
+            }
+            None => {}
+        }
+        let broken = matches!(
+            error.kind(),
+            io::ErrorKind::ConnectionReset | io::ErrorKind::ConnectionAborted | io::ErrorKind::BrokenPipe | io::ErrorKind::NotConnected
+        );
+        // An end in the middle of the first message is no Postgres that went away: it was never one.
+        let ended = self.seen.ended && (self.seen.messages > 0 || self.seen.opening.is_empty());
+        (broken || ended).then(|| LoginError::Closed { stage: self.seen.stage() })
+    }
+
+    fn garbage(&self) -> LoginError {
+        let heard = self.quote(&String::from_utf8_lossy(&self.seen.opening));
+        LoginError::Protocol { stage: self.seen.stage(), heard }
+    }
+
+    fn quote(&self, text: &str) -> Heard {
+        quote(text, self.password)
+    }
+
+    fn by_server(&self, refused: &DbError) -> LoginError {
+        let heard = self.quote(refused.message());
+        let text = refused.message();
+        match refused.code().code() {
+            // SCRAM had come to its end, so the password was right: it is the certificate that is for somebody else (clientcert=verify-full
+            // says so in the words of a wrong password).
+            "28P01" if self.seen.password_confirmed && self.tried == Encryption::Tls => LoginError::ClientCertificateRefused { heard },
+            "28P01" => LoginError::PasswordRefused { heard },
+            "28000" => self.not_authorised(refused, heard),
+            "3D000" => LoginError::DatabaseMissing { heard },
+            "42501" => LoginError::NoConnectPrivilege { heard },
+            "55000" => LoginError::DatabaseClosed { heard },
+            "53300" => LoginError::TooManyConnections { limit: limit_of(refused), heard },
+            "57P03" | "57P02" | "57P01" => LoginError::Unavailable { why: unavailability_of(refused), heard },
+            "08P01" if refused.routine().is_none() => by_pooler(text, heard),
+            other => self.other(other, heard),
+        }
+    }
+
+    fn other(&self, code: &str, heard: Heard) -> LoginError {
+        LoginError::Other { stage: self.seen.stage(), sqlstate: sqlstate(code), heard }
+    }
+
+    /// 28000 covers a dozen causes, told apart by words and by the routine, which is the same in every language.
+    fn not_authorised(&self, refused: &DbError, heard: Heard) -> LoginError {
+        let (text, tried) = (refused.message(), self.tried);
+        let says = |words: &str| text.contains(words);
+        if says("no pg_hba.conf entry") {
+            return LoginError::HbaNoEntry { tried, heard };
+        }
+        if says("pg_hba.conf rejects") || says("host rejected") {
+            return LoginError::HbaRejected { tried, heard };
+        }
+        if says("valid client certificate") {
+            return LoginError::ClientCertificateMissing { heard };
+        }
+        if says("channel binding") {
+            return LoginError::ChannelBinding { heard };
+        }
+        if says("is not permitted to log in") {
+            return LoginError::NotPermittedToLogin { heard };
+        }
+        if says("role ") && says("does not exist") {
+            return LoginError::RoleMissing { heard };
+        }
+        if says("ertificate authentication failed") {
+            return LoginError::ClientCertificateRefused { heard };
+        }
+        if ["LDAP ", "PAM ", "RADIUS ", "BSD "].iter().any(|method| says(&format!("{method}authentication failed"))) {
+            return LoginError::PasswordRefused { heard };
+        }
+        if ["GSSAPI ", "SSPI ", "Ident ", "Peer ", "OAuth "].iter().any(|method| says(&format!("{method}authentication failed"))) {
+            return LoginError::AuthenticationUnsupported { heard };
+        }
+        if wants_encryption(text) {
+            return LoginError::EncryptionRequired { heard };
+        }
+        // A server that speaks another language: of what this routine says, only the certificate's line does not name the file.
+        match refused.routine() {
+            Some("ClientAuthentication") if says("pg_hba.conf") => LoginError::HbaNoEntry { tried, heard },
+            Some("ClientAuthentication") => LoginError::ClientCertificateMissing { heard },
+            _ => self.other("28000", heard),
+        }
+    }
+}
+
+/// pgbouncer's words (client.c, objects.c), which carry no code of their own.
+fn by_pooler(text: &str, heard: Heard) -> LoginError {
+    if text.starts_with("no such database") {
+        return LoginError::DatabaseMissing { heard };
+    }
+    if text.contains("authentication failed") || text.starts_with("no such user") {
+        return LoginError::PasswordRefused { heard };
+    }
+    if wants_encryption(text) {
+        return LoginError::EncryptionRequired { heard };
+    }
+    LoginError::Pooler { heard }
+}
+
+/// What poolers and hosting services say to a connection in the clear: "SSL required", "SSL connection is required".
+fn wants_encryption(text: &str) -> bool {
+    let text = text.to_ascii_lowercase();
+    (text.contains("ssl") || text.contains("tls")) && text.contains("required") || text.contains("sslmode=require")
+}
+
+fn limit_of(refused: &DbError) -> ConnectionLimit {
+    match refused.routine() {
+        Some("InitProcess" | "ProcessStartupPacket" | "BackendInitialize") => ConnectionLimit::Server,
+        Some("InitPostgres") => ConnectionLimit::Reserved,
+        Some("InitializeSessionUserId") => ConnectionLimit::Role,
+        Some("CheckMyDatabase") => ConnectionLimit::Database,
+        _ => ConnectionLimit::Unnamed,
+    }
+}
+
+fn unavailability_of(refused: &DbError) -> Unavailability {
+    let says = |words: &str| refused.message().contains(words) || refused.detail().is_some_and(|detail| detail.contains(words));
+    if says("Hot standby mode is disabled") {
+        Unavailability::HotStandbyDisabled
+    } else if says("starting up") || says("not yet accepting") {
+        Unavailability::Starting
+    } else if says("shutting down") || matches!(refused.code().code(), "57P01" | "57P02") {
+        Unavailability::Stopping
+    } else if says("recovery mode") {
+        Unavailability::Recovering
+    } else {
+        Unavailability::Unclear
+    }
+}
+
+/// A SQLSTATE, bounded.
+pub(super) fn sqlstate(code: &str) -> String {
+    code.chars().filter(char::is_ascii_alphanumeric).take(SQLSTATE_LENGTH).collect()
+}
+
+/// Quotes the server with the password blotted out, which a hostile one could echo. Before the quote is cut, or a cut could leave half.
+pub(super) fn quote(text: &str, password: Option<&Secret<String>>) -> Heard {
+    let Some(password) = password.map(|secret| secret.expose().as_str()) else { return Heard::from_text(text) };
+    // As in `Heard::without`: shorter ones would blot out half the language.
+    if password.chars().count() < 3 {
+        return Heard::from_text(text);
+    }
+    let text = text.replace(password, "(secret)");
+    let tail = (3..password.len()).rev().filter_map(|length| password.get(..length)).find(|beginning| text.ends_with(beginning));
+    let whole = tail.and_then(|tail| text.strip_suffix(tail)).unwrap_or(&text);
+    Heard::from_text(whole).without(password)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn no_part_of_the_password_is_quoted() {
+        let password = Secret::from("correct horse battery staple");
+        let quoted = |text: &str| quote(text, Some(&password)).to_string();
+        assert_eq!(quoted("you said correct horse battery staple!"), "you said (secret)!");
+        assert_eq!(quoted("you said correct horse bat"), "you said");
+        let long = format!("{}correct horse battery staple", "x".repeat(140));
+        assert!(!quoted(&long).contains("correct"), "{}", quoted(&long));
+        assert_eq!(quote("ab", Some(&Secret::from("ab"))).as_str(), "ab");
+        assert_eq!(quote("ünï", Some(&Secret::from("ünïcödé"))).as_str(), "");
+    }
+
+    #[test]
+    fn a_sqlstate_is_bounded() {
+        assert_eq!(sqlstate("28P01"), "28P01");
+        assert_eq!(sqlstate("\x1b[2J28P01 and more"), "2J28P");
+    }
+
+    #[test]
+    fn demands_for_tls_are_told() {
+        for text in ["SSL required", "SSL connection is required. Please specify SSL options and retry.", "try using `sslmode=require`"] {
+            assert!(wants_encryption(text), "{text}");
+        }
+        for text in ["password required", "no such user", "ssl error"] {
+            assert!(!wants_encryption(text), "{text}");
+        }
+    }
+}
