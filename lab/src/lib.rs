@@ -29,6 +29,8 @@ mod relay;
 mod scratch;
 mod server;
 mod tools;
+pub use terraform::{Found, Ran, SOURCE, Terraform};
+mod terraform;
 mod wait;
 
 pub use bastion::{Bastion, BastionBuilder, ClientKey, KeyType, Login};

@@ -6,5 +6,5 @@ use bastion::provider::registry;
 use bastion::tfplugin::serve::{ProviderInfo, run};
 
 fn main() -> ExitCode {
-    run(registry(), ProviderInfo { name: "bastion", version: env!("CARGO_PKG_VERSION"), address: "registry.terraform.io/bastion/bastion" })
+    run(registry(), ProviderInfo { name: "bastion", version: env!("CARGO_PKG_VERSION"), address: "terraform.local/bastion/bastion" })
 }

@@ -1,7 +1,9 @@
 //! The words of the path: its route, its stages, what is said when one fails. Pure: no I/O, no tokio.
 
+pub mod cause;
 pub mod diagnosis;
 pub mod event;
+pub mod finding;
 pub mod heard;
 pub mod picture;
 pub mod route;

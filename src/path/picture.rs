@@ -1,1 +1,141 @@
-//! The path drawn in text.
+//! The path drawn in text: what was reached, and which hop is broken.
+
+use super::route::{Endpoint, Route};
+use super::stage::Stage;
+
+/// The widest drawing that stays on one line pair; a wider path is drawn downwards, one hop a line.
+/// 96 leaves room for Terraform's frame on a 100-column terminal.
+const WIDEST: usize = 96;
+
+/// How far a walk came.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Reach {
+    /// Every stage passed.
+    Proven,
+    /// This stage failed; those before it passed.
+    Failed(Stage),
+}
+
+struct Hop {
+    label: String,
+    /// The stages that lead to this hop, first and last.
+    stages: (Stage, Stage),
+    /// What stands under the hop when all of them passed.
+    reached: &'static str,
+}
+
+/// Draws a route. Each line starts with two blanks, so that Terraform does not fold it.
+#[must_use]
+pub fn draw(route: &Route, reach: Reach) -> String {
+    let hops = hops(route);
+    let mut cells = vec![("here".to_owned(), String::new(), "")];
+    let mut broken = false;
+    for hop in &hops {
+        let (link, note) = if broken { ("...", String::new()) } else { state(hop, reach) };
+        broken = broken || link == "-x-";
+        cells.push((hop.label.clone(), note, link));
+    }
+    let width: usize = cells.iter().map(|(label, note, link)| label.chars().count().max(note.chars().count()) + link.len() + 2).sum();
+    if width <= WIDEST { across(&cells) } else { down(&cells) }
+}
+
+fn hops(route: &Route) -> Vec<Hop> {
+    let database = &route.database;
+    let endpoint = Endpoint(&database.host, database.port).to_string();
+    let role = format!("{}@{}", database.user, database.name);
+    let login = Hop { label: role, stages: (Stage::Login, Stage::Hold), reached: "ready" };
+    match &route.bastion {
+        Some(bastion) => vec![
+            Hop {
+                label: Endpoint(&bastion.host, bastion.port).to_string(),
+                stages: (Stage::Configure, Stage::HostKey),
+                reached: "reached, key matches",
+            },
+            Hop { label: format!("user {}", bastion.user), stages: (Stage::Authenticate, Stage::Authenticate), reached: "accepted" },
+            Hop { label: endpoint, stages: (Stage::Forward, Stage::Tls), reached: "reached" },
+            login,
+        ],
+        None => vec![Hop { label: endpoint, stages: (Stage::Configure, Stage::Tls), reached: "reached" }, login],
+    }
+}
+
+fn state(hop: &Hop, reach: Reach) -> (&'static str, String) {
+    match reach {
+        Reach::Failed(stage) if stage < hop.stages.0 => ("...", String::new()),
+        Reach::Failed(stage) if stage <= hop.stages.1 => ("-x-", broken(stage).to_owned()),
+        Reach::Failed(_) | Reach::Proven => ("---", hop.reached.to_owned()),
+    }
+}
+
+const fn broken(stage: Stage) -> &'static str {
+    match stage {
+        Stage::Configure => "not tried",
+        Stage::Resolve => "no address",
+        Stage::Connect | Stage::Dial => "not reached",
+        Stage::Handshake => "no SSH session",
+        Stage::HostKey => "host key refused",
+        Stage::Authenticate | Stage::Login => "refused",
+        Stage::Forward => "forwarding refused",
+        Stage::Tls => "no TLS",
+        Stage::Open => "not opened",
+        Stage::Ready => "not ready",
+        Stage::Hold => "lost",
+    }
+}
+
+fn across(cells: &[(String, String, &'static str)]) -> String {
+    let (mut top, mut bottom) = (String::from(" "), String::from(" "));
+    for (label, note, link) in cells {
+        let width = label.chars().count().max(note.chars().count());
+        if !link.is_empty() {
+            top = format!("{top} {link}");
+            bottom = format!("{bottom}    ");
+        }
+        top = format!("{top} {label:<width$}");
+        bottom = format!("{bottom} {note:<width$}");
+    }
+    format!("{}\n{}", top.trim_end(), bottom.trim_end())
+}
+
+fn down(cells: &[(String, String, &'static str)]) -> String {
+    let width = cells.iter().map(|(label, ..)| label.chars().count()).max().unwrap_or(0);
+    let lines: Vec<_> =
+        cells.iter().map(|(label, note, link)| format!("  {link:<3} {label:<width$}  {note}").trim_end().to_owned()).collect();
+    lines.join("\n")
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::path::route::tests::route;
+
+    #[test]
+    fn a_broken_hop_is_marked_and_what_lies_behind_it_is_dotted() {
+        assert_eq!(
+            draw(&route("db.internal"), Reach::Failed(Stage::Forward)),
+            "  here --- bastion.example.com:22 --- user tf  -x- db.internal:5432   ... app@orders\n  \
+                       reached, key matches       accepted     forwarding refused"
+        );
+    }
+
+    #[test]
+    fn a_wide_path_is_drawn_downwards() {
+        let drawn = draw(&route("orders.cluster-abcdefghijkl.us-west-2.rds.amazonaws.com"), Reach::Proven);
+        assert_eq!(drawn.lines().count(), 5);
+        assert!(drawn.lines().all(|line| line.starts_with("  ")), "{drawn}");
+        assert!(drawn.ends_with("ready"), "{drawn}");
+    }
+
+    #[test]
+    fn every_stage_breaks_exactly_one_hop() {
+        for bastion in [true, false] {
+            let mut route = route("db");
+            if !bastion {
+                route.bastion = None;
+            }
+            for stage in Stage::ALL {
+                assert_eq!(draw(&route, Reach::Failed(stage)).matches("-x-").count(), 1, "{stage} {bastion}");
+            }
+        }
+    }
+}

@@ -166,8 +166,21 @@ pub struct Route {
 }
 
 #[cfg(test)]
-mod tests {
+pub(crate) mod tests {
     use super::*;
+
+    /// A route through `bastion.example.com` as `tf`, to the database `orders` on a host, as the role `app`.
+    pub(crate) fn route(database: &str) -> Route {
+        Route {
+            bastion: Some(Bastion {
+                host: "bastion.example.com".parse().unwrap(),
+                port: Port::SSH,
+                user: "tf".to_owned(),
+                host_keys: HostKeys::Any,
+            }),
+            database: Database { host: database.parse().unwrap(), port: Port::POSTGRES, user: "app".to_owned(), name: "orders".to_owned() },
+        }
+    }
 
     #[test]
     fn hosts_are_bare_names_or_addresses() {

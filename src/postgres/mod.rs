@@ -27,7 +27,7 @@ pub use error::{
 };
 pub use login::{Connection, Role, login};
 pub use negotiate::negotiate;
-pub use readiness::{Finding, Readiness};
+pub use readiness::Readiness;
 pub use secured::{Bounded, Encrypted, Secured, Verified};
 pub use sslmode::{Encryption, SslMode, UnknownSslMode, falls_back};
 pub use tls::TlsSettings;

@@ -14,6 +14,7 @@ use super::login::Connection;
 use super::refusal::{quote, sqlstate};
 use super::secured::is_flood;
 use super::table_name::{self, TableName};
+use crate::path::finding::Finding;
 
 /// The first major version that decodes changes on a standby (its release notes).
 const DECODES_ON_STANDBY: i32 = 16;
@@ -27,70 +28,6 @@ pub struct Readiness {
     pub publication: Option<String>,
     /// The tables that it will read, as SQL names them: `orders`, `public.orders`, `"Quoted"."Name"`. Without a schema: `public`.
     pub tables: Vec<String>,
-}
-
-/// One thing that is missing. Tables are named as they were asked for.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub enum Finding {
-    /// Not `logical`.
-    WalLevel {
-        /// What it is.
-        actual: String,
-    },
-    /// `max_wal_senders` are all in use, or none are allowed.
-    NoWalSenders {
-        /// The setting.
-        max: i64,
-        /// How many run.
-        used: i64,
-    },
-    /// `max_replication_slots` are all taken, or none are allowed.
-    NoFreeSlots {
-        /// The setting.
-        max: i64,
-        /// How many exist.
-        used: i64,
-    },
-    /// Neither `REPLICATION`, nor superuser, nor member of the cloud's replication role.
-    NoReplicationRole {
-        /// The role that is logged in.
-        role: String,
-    },
-    /// A standby, of a version that decodes on the primary only.
-    IsReplica {
-        /// The server's major version.
-        major: i32,
-    },
-    /// No publication of that name in this database.
-    PublicationMissing {
-        /// Its name.
-        publication: String,
-    },
-    /// The table exists, and the publication does not have it.
-    TableNotInPublication {
-        /// As asked for.
-        table: String,
-    },
-    /// No table, view or materialised view of that name.
-    TableMissing {
-        /// As asked for.
-        table: String,
-    },
-    /// No `USAGE` on the table's schema.
-    NoSchemaUsage {
-        /// As asked for.
-        table: String,
-    },
-    /// No `SELECT` on the table.
-    NoSelect {
-        /// As asked for.
-        table: String,
-    },
-    /// Not the name of a table.
-    MalformedTable {
-        /// As asked for.
-        table: String,
-    },
 }
 
 /// One row. Amazon grants replication by membership instead of the attribute.

@@ -1,36 +1,43 @@
-//! What Terraform wants: the resources.
+//! What Terraform wants: the provider's configuration and its resources, one file each.
 
+mod config;
+mod duration;
+mod keyring;
+mod postgres_connection;
+mod ssh_tunnel_connection;
+mod tunnel;
+
+use std::sync::Arc;
+
+use self::keyring::Keyring;
+use crate::check::Sessions;
+use crate::tfplugin::attribute_path::AttributePath;
 use crate::tfplugin::diagnostic::Diagnostics;
 use crate::tfplugin::erased::Registry;
-use crate::tfplugin::kind::Configuration;
-use crate::tfplugin::model::model;
-use crate::tfplugin::schema::Schema;
 
-/// All that this provider offers.
+/// What all resources of one provider process share.
+#[derive(Clone, Default)]
+struct Shared {
+    sessions: Sessions,
+    keyring: Arc<Keyring>,
+}
+
+/// Everything this provider offers.
 #[must_use]
 pub fn registry() -> Registry {
-    Registry::new(Bare)
+    let shared = Shared::default();
+    Registry::new(config::Config)
+        .resource(ssh_tunnel_connection::SshTunnelConnection::new(&shared))
+        .resource(postgres_connection::PostgresConnection::new(&shared))
 }
 
-model! {
-    /// A provider block without arguments.
-    pub struct Nothing {}
-}
-
-struct Bare;
-
-impl Configuration for Bare {
-    type Model = Nothing;
-
-    fn schema(&self) -> Schema {
-        Schema { version: 0, description: "The path from here through a bastion to a private Postgres.", attributes: Vec::new() }
-    }
-
-    fn validate(&self, _: &Nothing) -> Diagnostics {
-        Diagnostics::new()
-    }
-
-    fn configure(&self, _: Nothing, _: &str) -> Diagnostics {
-        Diagnostics::new()
-    }
+/// A fault of the program itself, which no user can mend.
+fn fault(what: &str) -> Diagnostics {
+    let mut diagnostics = Diagnostics::new();
+    diagnostics.error(
+        AttributePath::root(),
+        "This is a fault in the provider",
+        format!("It did something that its authors ruled out: {what}. Please report it."),
+    );
+    diagnostics
 }

@@ -1,8 +1,14 @@
-//! Keys: parse, generate, fingerprint, encrypt, and the authorized_keys line.
+//! Keys: parse, generate, fingerprint, encrypt, and the authorized_keys line. Pure: no I/O, no tokio.
 
-/// A public key of any kind OpenSSH knows, without its comment.
-#[derive(Clone, Debug, PartialEq, Eq, Hash)]
-pub struct PublicKey(String);
+mod authorized;
+mod pem;
+mod private;
+mod public;
+
+pub use authorized::{PermitOpenError, authorized_keys_line};
+pub use private::{KeyError, MIN_RSA_BITS, PrivateKey, is_encrypted};
+pub(crate) use public::is_key_name;
+pub use public::{PublicKey, PublicKeyError};
 
 /// Which host keys are taken for the bastion's.
 #[derive(Clone, Debug, PartialEq, Eq, Hash)]

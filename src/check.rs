@@ -1,1 +1,0 @@
-//! Walks a route stage by stage.

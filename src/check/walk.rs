@@ -1,0 +1,391 @@
+//! The walk itself: the order of the stages, the deadlines, the retries.
+
+use std::collections::BTreeMap;
+use std::collections::btree_map::Entry;
+use std::sync::{Mutex, MutexGuard, PoisonError};
+use std::time::Duration;
+
+use ring::rand::SecureRandom;
+
+use tokio::io::{AsyncRead, AsyncWrite};
+use tokio::time::Instant;
+
+use super::failure::{Failure, of_authenticate, of_connect, of_forward, of_handshake, of_postgres, of_resolve};
+use super::sessions::{Lease, Login, REFUSAL_PAUSE, Sessions, Turn};
+use super::{Report, Request, Status, Walked};
+use crate::backoff::Backoff;
+use crate::key::{HostKeys, PrivateKey};
+use crate::path::cause::Cause;
+use crate::path::diagnosis::Diagnosis;
+use crate::path::event::{Event, Observer};
+use crate::path::route::{Bastion, Endpoint, Host, Port};
+use crate::path::stage::Stage;
+use crate::postgres::{self, Encryption, Readiness, Role, falls_back, login, negotiate};
+use crate::ssh::connect::{Connected, connect, resolve};
+use crate::ssh::forward::Channel;
+use crate::ssh::session::Session;
+
+/// A resolver that has not answered by then has lost the question (resolv.conf's default is 5 s a try, two tries).
+const RESOLVE: Duration = Duration::from_secs(10);
+/// Three SYN retransmissions (1, 3 and 7 s): later ones mean a firewall, not a slow network.
+const CONNECT: Duration = Duration::from_secs(10);
+/// An 8192-bit group exchange takes 0.9 s and a far bastion two round trips more: ten seconds is a stalled peer.
+const HANDSHAKE: Duration = Duration::from_secs(10);
+/// sshd's own work is milliseconds; PAM modules and directories may need seconds.
+const AUTHENTICATE: Duration = Duration::from_secs(10);
+/// The bastion's own connect to the database: see [`CONNECT`].
+const DIAL: Duration = Duration::from_secs(10);
+/// One answer and a TLS handshake.
+const TLS: Duration = Duration::from_secs(10);
+/// SCRAM is milliseconds; LDAP and RADIUS behind Postgres may need seconds.
+const LOGIN: Duration = Duration::from_secs(15);
+/// Three catalog queries, on a busy server.
+const READY: Duration = Duration::from_secs(15);
+
+/// How long a name, an address or a balancer's target may take to come up: a new balancer's name and first healthy target need about a minute.
+const REACH_WINDOW: Duration = Duration::from_secs(60);
+/// How long a key may take to reach the bastion: its sync runs every five minutes, and needs time itself.
+const KEY_WINDOW: Duration = Duration::from_secs(6 * 60);
+/// How long a database may start up or lack a slot.
+const OPEN_WINDOW: Duration = Duration::from_secs(60);
+
+/// The failure that will be told, unless the walk gets further.
+struct Told {
+    failure: Failure,
+    since: Instant,
+    tries: u32,
+}
+
+struct State {
+    /// Where the walk is.
+    stage: Stage,
+    /// When each begun stage began first.
+    began: BTreeMap<Stage, Instant>,
+    /// The passed stages.
+    passed: BTreeMap<Stage, Walked>,
+    told: Option<Told>,
+}
+
+/// One walk over one route.
+pub(super) struct Walk<'a> {
+    request: &'a Request,
+    sessions: &'a Sessions,
+    observer: &'a dyn Observer,
+    deadline: Instant,
+    state: Mutex<State>,
+}
+
+impl<'a> Walk<'a> {
+    pub(super) fn new(request: &'a Request, sessions: &'a Sessions, observer: &'a dyn Observer) -> Self {
+        let now = Instant::now();
+        let state =
+            State { stage: Stage::Configure, began: BTreeMap::from([(Stage::Configure, now)]), passed: BTreeMap::new(), told: None };
+        Self { request, sessions, observer, deadline: now + request.timeout, state: Mutex::new(state) }
+    }
+
+    /// Walks until the path is proven, a failure cannot heal, or its window is over.
+    pub(super) async fn run(&self) -> Result<Report, Failure> {
+        let mut backoff = None;
+        loop {
+            let failure = match self.attempt().await {
+                Ok(report) => return Ok(report),
+                Err(failure) => failure,
+            };
+            let (stage, heard) = (failure.stage(), failure.heard.clone());
+            let (tries, since) = self.tell(&failure);
+            if !failure.heals() {
+                return Err(failure);
+            }
+            let (window, fresh) = patience(stage);
+            let (_, pauses) = match backoff.take() {
+                Some((at, pauses)) if at == stage => backoff.insert((stage, pauses)),
+                _ => backoff.insert((stage, fresh)),
+            };
+            let pause = pauses.next_pause(dice());
+            let next_try = Instant::now() + pause;
+            if next_try >= self.deadline || next_try.duration_since(since) > window {
+                return Err(failure);
+            }
+            self.observer.event(&Event::Waiting { stage, tries, next_try_in: pause, heard });
+            tokio::time::sleep_until(next_try).await;
+        }
+    }
+
+    pub(super) fn interrupted(&self) -> Failure {
+        Failure::new(Cause::Interrupted { stage: self.state().stage }, None)
+    }
+
+    /// The time is up: what failed so far is the story; if nothing failed, the stage under way is.
+    pub(super) fn out_of_time(&self) -> Failure {
+        Failure::new(Cause::OutOfTime { stage: self.state().stage }, None)
+    }
+
+    /// The last failure, and with it the end. The first failure at the furthest stage is what is told.
+    pub(super) fn failed(&self, last: Failure) -> Box<Diagnosis> {
+        let interrupted = matches!(last.cause, Cause::Interrupted { .. });
+        let mut state = self.state();
+        let told = state.told.take().filter(|_| !interrupted);
+        let told = told.unwrap_or_else(|| {
+            let since = state.began.get(&last.stage()).copied().unwrap_or_else(Instant::now);
+            Told { failure: last, since, tries: 1 }
+        });
+        drop(state);
+        self.observer.event(&Event::Failed { stage: told.failure.stage() });
+        Box::new(Diagnosis {
+            cause: told.failure.cause,
+            heard: told.failure.heard,
+            route: self.request.route.clone(),
+            public_key: self.request.key.as_ref().map(|key| key.public()),
+            took: told.since.elapsed(),
+            tries: told.tries,
+        })
+    }
+
+    /// Once from start to end. A session that is up is walked over, not opened again.
+    async fn attempt(&self) -> Result<Report, Failure> {
+        let mode = self.request.tls.mode();
+        let mut encryption = mode.encryptions().first().copied().unwrap_or(Encryption::Tls);
+        let mut first: Option<Failure> = None;
+        loop {
+            let (failure, next) = match self.attempt_with(encryption).await {
+                Ok(report) => return Ok(report),
+                Err(Broken::Way(failure)) => (failure, None),
+                Err(Broken::Database(error)) => {
+                    let next = falls_back(mode, encryption, &error);
+                    (of_postgres(*error), next)
+                }
+            };
+            let failure = match first.take() {
+                Some(first) if !tells_more(&failure, &first) => first,
+                _ => failure,
+            };
+            let Some(next) = next else { return Err(failure) };
+            (first, encryption) = (Some(failure), next);
+        }
+    }
+
+    async fn attempt_with(&self, encryption: Encryption) -> Result<Report, Broken> {
+        match &self.request.route.bastion {
+            Some(bastion) => {
+                let lease = self.session(bastion).await?;
+                let channel = self.forward(&lease).await?;
+                self.database(channel, encryption).await
+            }
+            None => {
+                let database = &self.request.route.database;
+                let connected = self.connect(&database.host, database.port).await?;
+                self.database(connected.into_stream(), encryption).await
+            }
+        }
+    }
+
+    /// The session of the bastion's login: the one that is up, or a new one that others will share.
+    async fn session(&self, bastion: &Bastion) -> Result<Lease, Failure> {
+        let Some(key) = &self.request.key else {
+            return Err(Failure::new(Cause::NoKey, None));
+        };
+        let turn = self.sessions.turn(&Login { bastion: bastion.clone(), key: key.public() }).await;
+        if let Some(lease) = turn.session() {
+            self.adopt(&lease.walked);
+            return Ok(lease);
+        }
+        if let Some(failure) = turn.shared_failure() {
+            return Err(failure);
+        }
+        match self.log_in(&turn, bastion, key).await {
+            Ok(session) => {
+                Ok(turn.opened(session, self.walked().into_iter().filter(|walked| walked.stage <= Stage::Authenticate).collect()))
+            }
+            Err(failure) => {
+                turn.failed(failure.clone());
+                Err(failure)
+            }
+        }
+    }
+
+    async fn log_in(&self, turn: &Turn, bastion: &Bastion, key: &PrivateKey) -> Result<Session, Failure> {
+        let _permit = turn.permit().await;
+        if matches!(&bastion.host_keys, HostKeys::Pinned { accepted, .. } if accepted.is_empty()) {
+            return Err(Failure::new(Cause::NothingPinned, None));
+        }
+        let connected = self.connect(&bastion.host, bastion.port).await?;
+        self.begin(Stage::Handshake);
+        let trusted = connected.handshake(&bastion.host_keys, HANDSHAKE).await.map_err(of_handshake)?;
+        let facts = trusted.facts();
+        self.pass(Stage::Handshake, format!("{}, {}, {}", facts.server_version, facts.kex, facts.cipher));
+        let host_key = facts.host_key.clone();
+        self.begin(Stage::HostKey);
+        let checked = if bastion.host_keys == HostKeys::Any { ", not checked" } else { "" };
+        self.pass(Stage::HostKey, format!("{} {}{checked}", host_key.algorithm(), host_key.fingerprint()));
+        self.begin(Stage::Authenticate);
+        let session = trusted.authenticate(&bastion.user, key, AUTHENTICATE).await.map_err(of_authenticate)?;
+        let public = key.public();
+        self.pass(Stage::Authenticate, format!("user {}, {} {}", bastion.user, public.algorithm(), public.fingerprint()));
+        Ok(session)
+    }
+
+    /// To the first hop, whichever it is.
+    async fn connect(&self, host: &Host, port: Port) -> Result<Connected, Failure> {
+        self.begin(Stage::Resolve);
+        let addresses = resolve(host, port, RESOLVE).await.map_err(of_resolve)?;
+        self.pass(Stage::Resolve, host.to_string());
+        self.begin(Stage::Connect);
+        let connected = connect(&addresses, CONNECT).await.map_err(of_connect)?;
+        self.pass(Stage::Connect, Endpoint(host, port).to_string());
+        Ok(connected)
+    }
+
+    async fn forward(&self, lease: &Lease) -> Result<Channel, Failure> {
+        let database = &self.request.route.database;
+        self.begin(Stage::Forward);
+        let channel = lease.session.open(&database.host, database.port, DIAL).await.map_err(of_forward)?;
+        self.pass(Stage::Forward, "direct-tcpip".to_owned());
+        self.begin(Stage::Dial);
+        self.pass(Stage::Dial, Endpoint(&database.host, database.port).to_string());
+        Ok(channel)
+    }
+
+    async fn database<S>(&self, stream: S, encryption: Encryption) -> Result<Report, Broken>
+    where
+        S: AsyncRead + AsyncWrite + Unpin + Send + 'static,
+    {
+        let Request { route, password, tls, readiness, .. } = self.request;
+        self.begin(Stage::Tls);
+        let secured = negotiate(stream, tls, encryption, &route.database.host, TLS).await?;
+        let note = secured.encrypted().map_or_else(|| format!("not encrypted, sslmode {}", tls.mode()), ToString::to_string);
+        let status = if secured.encrypted().is_some() { Status::Passed } else { Status::Skipped };
+        self.end(Stage::Tls, status, note);
+        self.begin(Stage::Login);
+        let role = Role { user: route.database.user.clone(), password: password.clone(), database: route.database.name.clone() };
+        let connection = login(secured, &role, LOGIN).await?;
+        self.pass(Stage::Login, format!("role {}", role.user));
+        self.begin(Stage::Open);
+        let server_version = connection.server_version().to_owned();
+        self.pass(Stage::Open, format!("database {}, PostgreSQL {server_version}", role.database));
+        self.begin(Stage::Ready);
+        let findings = connection.ready(readiness, READY).await?;
+        connection.close().await;
+        if !findings.is_empty() {
+            let publication = readiness.publication.clone();
+            return Err(Broken::Way(Failure::new(Cause::NotReady { findings, publication }, None)));
+        }
+        let (status, note) = asked(readiness);
+        self.end(Stage::Ready, status, note);
+        Ok(Report { server_version, path: self.walked() })
+    }
+}
+
+/// What is told of the walk: its stages, its events, its story.
+impl Walk<'_> {
+    fn state(&self) -> MutexGuard<'_, State> {
+        self.state.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// A stage begins. On a further try of a passed stage nobody is told again.
+    fn begin(&self, stage: Stage) {
+        let mut state = self.state();
+        state.stage = stage;
+        if let Entry::Vacant(entry) = state.began.entry(stage) {
+            entry.insert(Instant::now());
+            drop(state);
+            self.observer.event(&Event::Started { stage });
+        }
+    }
+
+    fn pass(&self, stage: Stage, note: String) {
+        self.end(stage, Status::Passed, note);
+    }
+
+    fn end(&self, stage: Stage, status: Status, note: String) {
+        let mut state = self.state();
+        let took = state.began.get(&stage).map_or(Duration::ZERO, Instant::elapsed);
+        let known = state.passed.insert(stage, Walked { stage, status, note: note.clone() });
+        drop(state);
+        if known.is_none() {
+            self.observer.event(&Event::Passed { stage, note, took });
+        }
+    }
+
+    /// The stages up to a session that another check opened.
+    fn adopt(&self, walked: &[Walked]) {
+        for Walked { stage, status, note } in walked {
+            self.begin(*stage);
+            self.end(*stage, *status, note.clone());
+        }
+    }
+
+    fn walked(&self) -> Vec<Walked> {
+        self.state().passed.values().cloned().collect()
+    }
+
+    /// Takes a failure into the story, and answers how often and since when its stage has failed.
+    fn tell(&self, failure: &Failure) -> (u32, Instant) {
+        let mut state = self.state();
+        let since = state.began.get(&failure.stage()).copied().unwrap_or_else(Instant::now);
+        match &mut state.told {
+            // The first error is the story; retries can change what is heard (a throttled login becomes a refused connection).
+            Some(told) if failure.stage() <= told.failure.stage() => {
+                told.tries += 1;
+                (told.tries, told.since)
+            }
+            told => {
+                *told = Some(Told { failure: failure.clone(), since, tries: 1 });
+                (1, since)
+            }
+        }
+    }
+}
+
+/// Where an attempt broke: on the way, or in talk with Postgres, where another encryption may help.
+enum Broken {
+    Way(Failure),
+    Database(Box<postgres::Error>),
+}
+
+impl From<Failure> for Broken {
+    fn from(failure: Failure) -> Self {
+        Self::Way(failure)
+    }
+}
+
+impl<E: Into<postgres::Error>> From<E> for Broken {
+    fn from(error: E) -> Self {
+        Self::Database(Box::new(error.into()))
+    }
+}
+
+/// Whether the second of two encryptions came further than the first. "No pg_hba.conf entry" is the least that Postgres says.
+fn tells_more(second: &Failure, first: &Failure) -> bool {
+    let rank = |failure: &Failure| (failure.stage(), !matches!(failure.cause, Cause::NoHbaEntry { .. }));
+    rank(second) > rank(first)
+}
+
+/// How long a stage may heal, and how it is tried.
+const fn patience(stage: Stage) -> (Duration, Backoff) {
+    let seconds = Duration::from_secs;
+    match stage {
+        Stage::Authenticate => (KEY_WINDOW, Backoff::new(REFUSAL_PAUSE, seconds(8), seconds(10))),
+        Stage::Login | Stage::Open => (OPEN_WINDOW, Backoff::new(seconds(1), seconds(2), seconds(8))),
+        _ => (REACH_WINDOW, Backoff::new(Duration::from_millis(500), seconds(1), seconds(8))),
+    }
+}
+
+/// What readiness was asked for.
+fn asked(readiness: &Readiness) -> (Status, String) {
+    let mut asked = Vec::new();
+    if readiness.replication {
+        asked.push("replication".to_owned());
+    }
+    asked.extend(readiness.publication.as_ref().map(|publication| format!("publication {publication}")));
+    asked.extend(readiness.tables.iter().map(|table| format!("table {table}")));
+    if asked.is_empty() { (Status::Skipped, "nothing asked for".to_owned()) } else { (Status::Passed, asked.join(", ")) }
+}
+
+/// An evenly drawn number. Without randomness the pauses are merely not jittered.
+fn dice() -> u32 {
+    let mut bytes = [0; 4];
+    match ring::rand::SystemRandom::new().fill(&mut bytes) {
+        Ok(()) => u32::from_le_bytes(bytes),
+        Err(_) => u32::MAX,
+    }
+}

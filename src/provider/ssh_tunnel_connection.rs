@@ -1,0 +1,270 @@
+//! `bastion_ssh_tunnel_connection`: the key pairs of one bastion login. Never talks to the network, so no check can taint it.
+
+mod generated;
+mod schema;
+mod supplied;
+
+use std::collections::BTreeSet;
+use std::sync::Arc;
+
+use ring::rand::SecureRandom;
+
+use super::keyring::Keyring;
+use super::tunnel::{self, TunnelModel};
+use super::{Shared, fault};
+use crate::path::route::Port;
+use crate::secret::Secret;
+use crate::tfplugin::attribute_path::AttributePath;
+use crate::tfplugin::diagnostic::Diagnostics;
+use crate::tfplugin::kind::{Applied, Apply, Call, Change, Kept, Planned, Private, Resource};
+use crate::tfplugin::model::{Attr, model};
+use crate::tfplugin::schema::Schema;
+
+model! {
+    /// The resource's configuration and state.
+    pub struct Model {
+        /// Made at creation, never changed.
+        pub id: Attr<String>,
+        /// What it is called.
+        pub name: Attr<String>,
+        /// The bastion.
+        pub host: Attr<String>,
+        /// sshd's port.
+        pub port: Attr<i64>,
+        /// The login.
+        pub user: Attr<String>,
+        /// Pinned host keys.
+        pub host_keys: Attr<BTreeSet<Attr<String>>>,
+        /// Take any host key.
+        pub insecure_ignore_host_key: Attr<bool>,
+        /// Generated keys …
+        pub key_pairs: Attr<KeyPairs>,
+        /// … or the user's own.
+        pub supplied_key: Attr<SuppliedKey>,
+        /// The key in use.
+        pub public_key_1: Attr<String>,
+        /// The key that stands by.
+        pub public_key_2: Attr<String>,
+        /// All of them, the key in use first.
+        pub public_keys: Attr<Vec<Attr<String>>>,
+        /// Of key 1.
+        pub fingerprint_1: Attr<String>,
+        /// Of key 2.
+        pub fingerprint_2: Attr<String>,
+        /// Of key 1; absent where the key was supplied.
+        pub private_key: Attr<Secret<String>>,
+        /// What a connection takes as `ssh_tunnel`.
+        pub tunnel: Attr<TunnelModel>,
+    }
+}
+
+model! {
+    /// How generated keys are kept.
+    pub struct KeyPairs {
+        /// Encrypts the private keys in state.
+        pub passphrase_wo: Attr<Secret<String>>,
+        /// Raised with a new passphrase.
+        pub passphrase_wo_version: Attr<i64>,
+        /// The passphrase before, given once with a new one.
+        pub previous_passphrase_wo: Attr<Secret<String>>,
+        /// Keep the private keys unencrypted.
+        pub allow_plaintext_in_state: Attr<bool>,
+        /// Raised to rotate.
+        pub rotation: Attr<i64>,
+    }
+}
+
+model! {
+    /// A key of the user's own.
+    pub struct SuppliedKey {
+        /// The key.
+        pub private_key_wo: Attr<Secret<String>>,
+        /// Raised with a new key.
+        pub private_key_wo_version: Attr<i64>,
+        /// Opens the key.
+        pub passphrase_wo: Attr<Secret<String>>,
+    }
+}
+
+/// The resource.
+pub(super) struct SshTunnelConnection {
+    keyring: Arc<Keyring>,
+}
+
+impl SshTunnelConnection {
+    pub(super) fn new(shared: &Shared) -> Self {
+        Self { keyring: Arc::clone(&shared.keyring) }
+    }
+
+    /// The keys that a change leads to; unknown where only apply can tell.
+    async fn keys(&self, change: &Change<Model>, warnings: &mut Diagnostics) -> Result<Keys, Diagnostics> {
+        match (&change.config.key_pairs, &change.config.supplied_key) {
+            (Attr::Known(pairs), _) => generated::plan(&self.keyring, change, pairs).await,
+            (_, Attr::Known(key)) => supplied::plan(&self.keyring, change, key, warnings).await,
+            // Not known yet which of the two it will be.
+            _ => Ok(Keys::unknown()),
+        }
+    }
+}
+
+/// The computed part of the model, and what is kept beside it.
+struct Keys {
+    public: [Attr<String>; 2],
+    fingerprints: [Attr<String>; 2],
+    private_key: Attr<Secret<String>>,
+    private: Private,
+}
+
+impl Keys {
+    fn unknown() -> Self {
+        Self {
+            public: [Attr::Unknown, Attr::Unknown],
+            fingerprints: [Attr::Unknown, Attr::Unknown],
+            private_key: Attr::Unknown,
+            private: Private::default(),
+        }
+    }
+
+    /// Those in state.
+    fn of(prior: &Model, private: &Private) -> Self {
+        Self {
+            public: [prior.public_key_1.clone(), prior.public_key_2.clone()],
+            fingerprints: [prior.fingerprint_1.clone(), prior.fingerprint_2.clone()],
+            private_key: prior.private_key.clone(),
+            private: private.clone(),
+        }
+    }
+
+    /// Fills the computed attributes of a model.
+    fn fill(self, model: &mut Model) -> Private {
+        let [public_1, public_2] = self.public;
+        let [fingerprint_1, fingerprint_2] = self.fingerprints;
+        let mut all = vec![public_1.clone()];
+        if !public_2.is_null() {
+            all.push(public_2.clone());
+        }
+        // Until it is known whether there is a second key, not even the length is.
+        let undecided = public_1.is_unknown() && public_2.is_unknown() && model.key_pairs.is_unknown();
+        model.public_keys = if undecided { Attr::Unknown } else { Attr::Known(all) };
+        (model.public_key_1, model.public_key_2) = (public_1, public_2);
+        (model.fingerprint_1, model.fingerprint_2) = (fingerprint_1, fingerprint_2);
+        model.private_key = self.private_key;
+        model.tunnel = Attr::Known(as_tunnel(model));
+        self.private
+    }
+}
+
+fn as_tunnel(model: &Model) -> TunnelModel {
+    TunnelModel {
+        name: model.name.clone(),
+        host: model.host.clone(),
+        port: model.port.clone(),
+        user: model.user.clone(),
+        host_keys: model.host_keys.clone(),
+        insecure_ignore_host_key: model.insecure_ignore_host_key.clone(),
+        private_key: model.private_key.clone(),
+    }
+}
+
+impl Resource for SshTunnelConnection {
+    type Model = Model;
+
+    fn type_name(&self) -> &'static str {
+        "bastion_ssh_tunnel_connection"
+    }
+
+    fn schema(&self) -> Schema {
+        schema::schema()
+    }
+
+    fn validate(&self, config: &Model) -> Diagnostics {
+        let mut diagnostics = tunnel::validate(&as_tunnel(config), &AttributePath::root());
+        if config.name.known().is_some_and(|name| name.trim().is_empty()) {
+            diagnostics.error(AttributePath::of("name"), "The name is empty", "Give the tunnel a name.");
+        }
+        match (&config.key_pairs, &config.supplied_key) {
+            (Attr::Known(_), Attr::Known(_)) => diagnostics.error(
+                AttributePath::of("supplied_key"),
+                "Keys are both generated and supplied",
+                "Give `key_pairs` to have key pairs generated, or `supplied_key` to use a key of your own, not both.",
+            ),
+            (Attr::Null, Attr::Null) => diagnostics.error(
+                AttributePath::root(),
+                "No key is given",
+                "Give `key_pairs` to have key pairs generated, or `supplied_key` to use a key of your own.",
+            ),
+            (Attr::Known(pairs), _) => generated::validate(pairs, &mut diagnostics),
+            (_, Attr::Known(key)) => supplied::validate(key, &mut diagnostics),
+            _ => {}
+        }
+        diagnostics
+    }
+
+    async fn plan(&self, _call: &Call<Model>, change: Change<Model>) -> Result<Planned<Model>, Diagnostics> {
+        let mut warnings = Diagnostics::new();
+        let keys = self.keys(&change, &mut warnings).await?;
+        let mut model = change.proposed;
+        if change.config.port.is_null() {
+            model.port = Attr::Known(i64::from(Port::SSH.get()));
+        }
+        let private = keys.fill(&mut model);
+        Ok(Planned { warnings, ..Planned::new(model, private) })
+    }
+
+    async fn create(&self, _call: &Call<Model>, apply: Apply<Model>) -> Applied<Model> {
+        self.make(apply).await
+    }
+
+    async fn read(&self, _call: &Call<Model>, kept: Kept<Model>) -> Result<Option<Kept<Model>>, Diagnostics> {
+        Ok(Some(kept))
+    }
+
+    async fn update(&self, _call: &Call<Model>, apply: Apply<Model>) -> Applied<Model> {
+        self.make(apply).await
+    }
+
+    async fn delete(&self, _call: &Call<Model>, _kept: Kept<Model>) -> Result<(), Diagnostics> {
+        Ok(())
+    }
+
+    async fn import(&self, _call: &Call<Model>, _id: &str) -> Result<(Kept<Model>, Diagnostics), Diagnostics> {
+        let mut diagnostics = Diagnostics::new();
+        diagnostics.error(
+            AttributePath::root(),
+            "A tunnel cannot be imported",
+            "It exists in Terraform's state only: its key pairs are generated there, and a private key is never read back from anywhere. To go on with a key that is in use already, create the resource with `supplied_key`.",
+        );
+        Err(diagnostics)
+    }
+}
+
+impl SshTunnelConnection {
+    /// Makes what was planned: fills in what only apply can tell. The one source of both create and update.
+    async fn make(&self, apply: Apply<Model>) -> Applied<Model> {
+        let mut model = apply.planned;
+        let made = match (&apply.config.key_pairs, &apply.config.supplied_key) {
+            (Attr::Known(pairs), _) => generated::make(&self.keyring, apply.prior.as_ref(), &apply.private, &model, pairs).await,
+            (_, Attr::Known(key)) => supplied::make(&self.keyring, apply.prior.as_ref(), &apply.private, &model, key).await,
+            _ => Err(fault("a tunnel without keys was planned")),
+        };
+        let keys = match made {
+            Ok(keys) => keys,
+            Err(diagnostics) => return Applied::Nothing(diagnostics),
+        };
+        if !matches!(model.id, Attr::Known(_)) {
+            match new_id() {
+                Some(id) => model.id = Attr::Known(id),
+                None => return Applied::Nothing(fault("the system gives no random numbers")),
+            }
+        }
+        let private = keys.fill(&mut model);
+        Applied::Done(Kept { model, private }, Diagnostics::new())
+    }
+}
+
+/// 64 random bits: enough that no two tunnels of one state ever meet.
+fn new_id() -> Option<String> {
+    let mut bits = [0; 8];
+    ring::rand::SystemRandom::new().fill(&mut bits).ok()?;
+    Some(bits.iter().fold("tunnel-".to_owned(), |id, byte| format!("{id}{byte:02x}")))
+}

@@ -1,0 +1,228 @@
+//! Generated key pairs: made, kept encrypted, rotated, given a new passphrase.
+
+use serde_json::json;
+
+use super::{KeyPairs, Keys, Model};
+use crate::key::{self, PrivateKey, PublicKey};
+use crate::provider::fault;
+use crate::provider::keyring::Keyring;
+use crate::secret::Secret;
+use crate::tfplugin::attribute_path::AttributePath;
+use crate::tfplugin::diagnostic::Diagnostics;
+use crate::tfplugin::kind::{Change, Private};
+use crate::tfplugin::model::Attr;
+
+/// Where `rotation` starts when it is not given.
+const FIRST_ROTATION: i64 = 1;
+
+pub(super) fn validate(pairs: &KeyPairs, diagnostics: &mut Diagnostics) {
+    let plain = pairs.allow_plaintext_in_state.known() == Some(&true);
+    let undecided = pairs.passphrase_wo.is_unknown() || pairs.allow_plaintext_in_state.is_unknown();
+    if plain && !pairs.passphrase_wo.is_null() {
+        diagnostics.error(
+            at("allow_plaintext_in_state"),
+            "Plain text and a passphrase are both asked for",
+            "Give `passphrase_wo`, or `allow_plaintext_in_state = true`, not both.",
+        );
+    } else if !plain && !undecided && pairs.passphrase_wo.is_null() {
+        diagnostics.error(
+            at("passphrase_wo"),
+            "No passphrase for the private keys",
+            "Private keys are kept in state only encrypted: give `passphrase_wo`. If state is protected otherwise, `allow_plaintext_in_state = true` keeps them in plain text.",
+        );
+    }
+    if pairs.passphrase_wo.known().is_some_and(|passphrase| passphrase.expose().is_empty()) {
+        diagnostics.error(at("passphrase_wo"), "The passphrase is empty", "An empty passphrase encrypts nothing.");
+    }
+    if pairs.rotation.known().is_some_and(|rotation| *rotation < FIRST_ROTATION) {
+        diagnostics.error(at("rotation"), "The rotation is too low", "It starts at 1 and is raised to rotate.");
+    }
+}
+
+/// What a change does to the keys.
+struct Intent {
+    rotate: bool,
+    re_encrypt: bool,
+}
+
+fn intent(prior: &Model, pairs: &KeyPairs) -> Intent {
+    let before = prior.key_pairs.known();
+    let rotation = |pairs: &KeyPairs| pairs.rotation.known().copied().unwrap_or(FIRST_ROTATION);
+    let plain = |pairs: &KeyPairs| pairs.allow_plaintext_in_state.known() == Some(&true);
+    Intent {
+        rotate: before.is_some_and(|before| rotation(pairs) > rotation(before)),
+        re_encrypt: before
+            .is_some_and(|before| before.passphrase_wo_version != pairs.passphrase_wo_version || plain(before) != plain(pairs)),
+    }
+}
+
+/// The prior model, if its keys were generated too.
+fn generated_before(prior: Option<&Model>) -> Option<(&Model, &Secret<String>)> {
+    prior.and_then(|prior| prior.private_key.known().map(|key| (prior, key)))
+}
+
+pub(super) async fn plan(keyring: &Keyring, change: &Change<Model>, pairs: &KeyPairs) -> Result<Keys, Diagnostics> {
+    let Some((prior, private_key)) = generated_before(change.prior.as_ref()) else {
+        return Ok(Keys::unknown());
+    };
+    if pairs.rotation.is_unknown() || pairs.passphrase_wo_version.is_unknown() || pairs.allow_plaintext_in_state.is_unknown() {
+        return Ok(Keys::unknown());
+    }
+    if let Some(before) = prior.key_pairs.known()
+        && let (Attr::Known(old), Attr::Known(new)) = (&before.rotation, &pairs.rotation)
+        && new < old
+    {
+        let mut diagnostics = Diagnostics::new();
+        diagnostics.error(
+            at("rotation"),
+            "The rotation was lowered",
+            format!("It is {old} in state. Keys that were given up do not come back: only raise it."),
+        );
+        return Err(diagnostics);
+    }
+    let intent = intent(prior, pairs);
+    check_passphrase(keyring, private_key, pairs, &intent).await?;
+    let mut keys = Keys::of(prior, &change.private);
+    if intent.rotate {
+        let standby = standby(&change.private)?;
+        keys.public = [prior.public_key_2.clone(), Attr::Unknown];
+        keys.fingerprints = [prior.fingerprint_2.clone(), Attr::Unknown];
+        keys.private_key = Attr::Known(standby);
+    }
+    if intent.re_encrypt {
+        keys.private_key = Attr::Unknown;
+    }
+    Ok(keys)
+}
+
+/// Refuses a passphrase that does not open the key in state, on the argument that should.
+async fn check_passphrase(keyring: &Keyring, private_key: &Secret<String>, pairs: &KeyPairs, intent: &Intent) -> Result<(), Diagnostics> {
+    if !key::is_encrypted(private_key) {
+        return Ok(());
+    }
+    let (argument, passphrase) = opener(pairs, intent);
+    let mut diagnostics = Diagnostics::new();
+    match passphrase {
+        Attr::Unknown => {}
+        Attr::Null if intent.re_encrypt => diagnostics.error(
+            at(argument),
+            "The old passphrase is needed once more",
+            "The private keys in state are encrypted with the passphrase before. Give it as `previous_passphrase_wo` for this one apply; without it nothing is changed.",
+        ),
+        Attr::Null => diagnostics.error(at(argument), "No passphrase for the private keys", "The private keys in state are encrypted: give their `passphrase_wo`."),
+        Attr::Known(passphrase) => {
+            if keyring.open(private_key, Some(passphrase)).await.is_err() {
+                diagnostics.error(
+                    at(argument),
+                    "The passphrase is wrong",
+                    "It does not open the private keys in state. To change the passphrase, raise `passphrase_wo_version` and give the old one once as `previous_passphrase_wo`.",
+                );
+            }
+        }
+    }
+    if diagnostics.has_errors() { Err(diagnostics) } else { Ok(()) }
+}
+
+/// The argument that has to open the keys in state.
+const fn opener<'a>(pairs: &'a KeyPairs, intent: &Intent) -> (&'static str, &'a Attr<Secret<String>>) {
+    if intent.re_encrypt { ("previous_passphrase_wo", &pairs.previous_passphrase_wo) } else { ("passphrase_wo", &pairs.passphrase_wo) }
+}
+
+pub(super) async fn make(
+    keyring: &Keyring,
+    prior: Option<&Model>,
+    private: &Private,
+    planned: &Model,
+    pairs: &KeyPairs,
+) -> Result<Keys, Diagnostics> {
+    let passphrase = pairs.passphrase_wo.known();
+    let Some((prior, private_key)) = generated_before(prior) else {
+        return keep(generate()?, generate()?, passphrase).await;
+    };
+    let intent = intent(prior, pairs);
+    if !intent.rotate && !intent.re_encrypt {
+        let mut keys = Keys::of(prior, private);
+        keys.private_key = planned.private_key.clone();
+        return Ok(keys);
+    }
+    check_passphrase(keyring, private_key, pairs, &intent).await?;
+    let (_, old) = opener(pairs, &intent);
+    let open = async |text: &Secret<String>| {
+        keyring.open(text, old.known()).await.map_err(|error| fault(&format!("a private key in state cannot be opened: {error}")))
+    };
+    let standby = standby(private)?;
+    if !intent.re_encrypt {
+        // The promoted key stays as it is encrypted: only the new one is written.
+        let promoted = open(&standby).await?;
+        let fresh = generate()?;
+        let mut keys = describe([&promoted.public(), &fresh.public()], standby);
+        keys.private = shelve(&seal(fresh, passphrase.cloned()).await?);
+        return Ok(keys);
+    }
+    let (first, second) = (open(private_key).await?, open(&standby).await?);
+    if intent.rotate {
+        keep_opened(&second, generate()?, passphrase).await
+    } else {
+        keep_opened(&first, (*second).clone(), passphrase).await
+    }
+}
+
+async fn keep_opened(first: &PrivateKey, second: PrivateKey, passphrase: Option<&Secret<String>>) -> Result<Keys, Diagnostics> {
+    keep(first.clone(), second, passphrase).await
+}
+
+async fn keep(first: PrivateKey, second: PrivateKey, passphrase: Option<&Secret<String>>) -> Result<Keys, Diagnostics> {
+    let public = [first.public(), second.public()];
+    let (first, second) = (seal(first, passphrase.cloned()).await?, seal(second, passphrase.cloned()).await?);
+    let mut keys = describe([&public[0], &public[1]], first);
+    keys.private = shelve(&second);
+    Ok(keys)
+}
+
+fn describe(public: [&PublicKey; 2], private_key: Secret<String>) -> Keys {
+    Keys {
+        public: public.map(|key| Attr::Known(key.to_string())),
+        fingerprints: public.map(|key| Attr::Known(key.fingerprint())),
+        private_key: Attr::Known(private_key),
+        private: Private::default(),
+    }
+}
+
+fn generate() -> Result<PrivateKey, Diagnostics> {
+    PrivateKey::generate_ed25519().map_err(|error| fault(&format!("no key could be generated: {error}")))
+}
+
+/// A private key as it is kept. Deriving the encryption key takes some 100 ms, so it does not run on the runtime's own thread.
+async fn seal(key: PrivateKey, passphrase: Option<Secret<String>>) -> Result<Secret<String>, Diagnostics> {
+    let sealed = tokio::task::spawn_blocking(move || match passphrase {
+        Some(passphrase) => key.to_openssh_encrypted(&passphrase),
+        None => key.to_openssh(),
+    });
+    match sealed.await {
+        Ok(Ok(text)) => Ok(text),
+        _ => Err(fault("a private key could not be written")),
+    }
+}
+
+/// Key 2 is kept beside the state: nothing but a rotation has a use for it.
+fn shelve(standby: &Secret<String>) -> Private {
+    Private(json!({ "private_key_2": standby.expose() }).to_string().into_bytes())
+}
+
+fn standby(private: &Private) -> Result<Secret<String>, Diagnostics> {
+    let shelf: Option<serde_json::Value> = serde_json::from_slice(&private.0).ok();
+    let standby = shelf.as_ref().and_then(|shelf| shelf.get("private_key_2")).and_then(serde_json::Value::as_str);
+    standby.map(Secret::from).ok_or_else(|| {
+        let mut diagnostics = Diagnostics::new();
+        diagnostics.error(
+            at("rotation"),
+            "Key 2 is not in state",
+            "Its private half is kept beside this resource's state and is missing, so it cannot be promoted or encrypted anew. Restore the state from a backup, or replace the resource.",
+        );
+        diagnostics
+    })
+}
+
+fn at(attribute: &str) -> AttributePath {
+    AttributePath::of("key_pairs").attribute(attribute)
+}

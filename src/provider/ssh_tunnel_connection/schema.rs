@@ -1,0 +1,103 @@
+//! What can be written in a `bastion_ssh_tunnel_connection`.
+
+use crate::provider::tunnel;
+use crate::tfplugin::schema::{Attribute, Schema, Shape, Type, boolean, list_of, nested_single, number, set_of, string};
+
+pub(super) fn schema() -> Schema {
+    let mut attributes = arguments();
+    attributes.extend(computed());
+    Schema {
+        version: 0,
+        description: "The key pairs of one login on an SSH bastion. Key 1 is used, key 2 stands by: rotating promotes key 2. \
+            This resource never talks to the network, and nothing replaces it: every argument is changed in place.",
+        attributes,
+    }
+}
+
+fn arguments() -> Vec<Attribute> {
+    vec![
+        Attribute::required("name", string(), "What the tunnel is called."),
+        Attribute::required("host", string(), "The bastion, as the machine that runs Terraform sees it."),
+        Attribute::optional_computed("port", number(), "sshd's port. Default `22`."),
+        Attribute::required("user", string(), "The login on the bastion."),
+        Attribute::optional(
+            "host_keys",
+            set_of(Type::String),
+            "The bastion's host keys, pinned: `type base64 [comment]` or known_hosts lines. Any of them is accepted, nothing else. \
+             One of `host_keys` and `insecure_ignore_host_key` is needed.",
+        ),
+        Attribute::optional(
+            "insecure_ignore_host_key",
+            boolean(),
+            "Accept any host key. Whoever sits in between is not noticed; a warning says so at every plan.",
+        ),
+        Attribute::optional(
+            "key_pairs",
+            nested_single(key_pairs()),
+            "Have two ed25519 key pairs generated. One of `key_pairs` and `supplied_key` is needed.",
+        ),
+        Attribute::optional("supplied_key", nested_single(supplied_key()), "Use a key of your own. It is never kept."),
+    ]
+}
+
+fn key_pairs() -> Vec<Attribute> {
+    vec![
+        Attribute::optional(
+            "passphrase_wo",
+            string(),
+            "The private keys are kept in state only encrypted with this passphrase (OpenSSH format). Write-only: needs Terraform 1.11.",
+        )
+        .sensitive()
+        .write_only(),
+        Attribute::optional(
+            "passphrase_wo_version",
+            number(),
+            "Raise it with a new passphrase, and give the old one once as `previous_passphrase_wo`.",
+        ),
+        Attribute::optional(
+            "previous_passphrase_wo",
+            string(),
+            "The passphrase that the keys in state are encrypted with, while it is being changed.",
+        )
+        .sensitive()
+        .write_only(),
+        Attribute::optional("allow_plaintext_in_state", boolean(), "Keep the private keys in state unencrypted, instead of a passphrase."),
+        Attribute::optional(
+            "rotation",
+            number(),
+            "Raise it to rotate: key 2 becomes key 1, a new key 2 is generated, nothing else changes. Default `1`.",
+        ),
+    ]
+}
+
+fn supplied_key() -> Vec<Attribute> {
+    vec![
+        Attribute::required(
+            "private_key_wo",
+            string(),
+            "ed25519, ECDSA, or RSA of at least 3072 bits; OpenSSH, PKCS#1, PKCS#8 or SEC1. Write-only: needs Terraform 1.11.",
+        )
+        .sensitive()
+        .write_only(),
+        Attribute::optional("private_key_wo_version", number(), "Raise it with a new key."),
+        Attribute::optional("passphrase_wo", string(), "Opens the key, if it is encrypted.").sensitive().write_only(),
+    ]
+}
+
+fn computed() -> Vec<Attribute> {
+    vec![
+        Attribute::computed("id", string(), "Made at creation, never changed."),
+        Attribute::computed("public_key_1", string(), "The public key in use, `type base64`."),
+        Attribute::computed("public_key_2", string(), "The public key that stands by; null with `supplied_key`."),
+        Attribute::computed("public_keys", list_of(Type::String), "All public keys of the login: what the bastion has to accept."),
+        Attribute::computed("fingerprint_1", string(), "`SHA256:…` of key 1."),
+        Attribute::computed("fingerprint_2", string(), "`SHA256:…` of key 2."),
+        Attribute::computed(
+            "private_key",
+            string(),
+            "The private key in use, in OpenSSH format, encrypted unless plain text was asked for; null with `supplied_key`.",
+        )
+        .sensitive(),
+        Attribute::computed("tunnel", Shape::Type(tunnel::object_type()), "What `ssh_tunnel` of a connection takes.").sensitive(),
+    ]
+}

@@ -1,0 +1,11 @@
+//! Acceptance: the real terraform with the built provider against the lab's real sshd and Postgres. One promise a test.
+
+mod arguments;
+mod connection;
+mod faults;
+mod lifecycle;
+mod rotation;
+mod secrets;
+mod sslmode;
+mod support;
+mod tunnel;

@@ -1,0 +1,139 @@
+//! A rotation interrupts nobody: a client that opens a connection every 200 ms all along never fails.
+
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::time::{Duration, Instant};
+
+use bastion::check::{Request, Sessions, check};
+use bastion::key::PrivateKey;
+use bastion::path::event::Silent;
+use bastion::path::route::{Bastion, Database, Port, Route};
+use bastion::postgres::{Readiness, SslMode, TlsSettings};
+use bastion::secret::Secret;
+use bastion::ssh::known_hosts;
+use tokio_util::sync::CancellationToken;
+
+use crate::support::{Bench, Block, PASSPHRASE, USER};
+
+/// How often the client connects.
+const PERIOD: Duration = Duration::from_millis(200);
+/// How long the bastion takes to notice new keys: several periods, so that every order of events is met.
+const SYNC_DELAY: Duration = Duration::from_secs(2);
+
+/// The key in use by state, as a data system would read it.
+fn key_in_state(state: &str) -> Option<PrivateKey> {
+    let state: serde_json::Value = serde_json::from_str(state).ok()?;
+    let resources = state["resources"].as_array()?;
+    let tunnel = resources.iter().find(|resource| resource["type"] == "bastion_ssh_tunnel_connection")?;
+    let text = tunnel["instances"][0]["attributes"]["private_key"].as_str()?;
+    PrivateKey::parse(&Secret::from(text), Some(&Secret::from(PASSPHRASE))).ok()
+}
+
+fn configuration(bench: &Bench, rotation: u8) -> [Block; 3] {
+    let keys = format!("{{ passphrase_wo = {PASSPHRASE:?}, passphrase_wo_version = 1, rotation = {rotation} }}");
+    let file = bench.lab.bastion.drop_folder().join(format!("{USER}.pub"));
+    let authorized =
+        Block::new("terraform_data", "authorized_keys").set("triggers_replace", "bastion_ssh_tunnel_connection.bastion.public_keys");
+    let command = format!("printf '%s\\n' \"$KEYS\" > '{0}.new' && mv '{0}.new' '{0}'", file.display());
+    let provisioner = format!(
+        "provisioner \"local-exec\" {{\n    command = {}\n    environment = {{ KEYS = join(\"\\n\", bastion_ssh_tunnel_connection.bastion.public_keys) }}\n  }}",
+        crate::support::quote(&command)
+    );
+    let connection = bench
+        .connection()
+        .set("ssh_tunnel", "bastion_ssh_tunnel_connection.bastion.tunnel")
+        .text("ssh_passphrase_wo", PASSPHRASE)
+        .set("triggers", "{ keys = terraform_data.authorized_keys.id }")
+        .set("verify", "{ timeout = \"1m\" }");
+    [bench.tunnel().set("key_pairs", keys), authorized.raw(&provisioner), connection]
+}
+
+#[test]
+fn a_client_that_connects_all_along_never_fails() {
+    let bench = Bench::with(lab::Bastion::builder().sync_delay(SYNC_DELAY));
+    bench.lab.bastion.remove_user(USER).unwrap();
+    let blocks = |rotation| configuration(&bench, rotation);
+    bench.settle(&blocks(1).each_ref());
+    let first = bench.lab.bastion.logins().pop().unwrap().fingerprint;
+
+    let request = request(&bench);
+    let stop = Arc::new(AtomicBool::new(false));
+    let state = bench.terraform.work().join("terraform.tfstate");
+    let client = std::thread::spawn({
+        let stop = Arc::clone(&stop);
+        move || client(request, &state, &stop)
+    });
+    for rotation in [2, 3] {
+        bench.settle(&blocks(rotation).each_ref());
+        let used = bench.attributes("bastion_ssh_tunnel_connection.bastion")["fingerprint_1"].as_str().unwrap().to_owned();
+        lab::wait_until("the client to use the promoted key", Duration::from_secs(10), || {
+            bench.lab.bastion.logins().last().is_some_and(|login| login.fingerprint == used)
+        })
+        .unwrap();
+        let keys = bench.attributes("bastion_ssh_tunnel_connection.bastion")["public_keys"].clone();
+        let keys: Vec<String> = serde_json::from_value(keys).unwrap();
+        lab::wait_until("the bastion to take the new keys", Duration::from_secs(10), || {
+            bench
+                .lab
+                .bastion
+                .authorized_keys(USER)
+                .is_some_and(|file| keys.iter().all(|key| file.contains(key)) && file.lines().count() == 2)
+        })
+        .unwrap();
+    }
+    // A few periods with the old keys gone from the bastion.
+    let tries = bench.lab.bastion.logins().len();
+    lab::wait_until("some more connections", Duration::from_secs(10), || bench.lab.bastion.logins().len() > tries + 5).unwrap();
+    stop.store(true, Ordering::Relaxed);
+    let (connections, failures) = client.join().unwrap();
+    assert!(failures.is_empty(), "{} of {connections} connections failed: {failures:#?}", failures.len());
+    assert!(connections > 20, "only {connections} connections were made");
+    assert_ne!(bench.lab.bastion.logins().pop().unwrap().fingerprint, first);
+}
+
+fn request(bench: &Bench) -> Request {
+    let port = |number: u16| Port::try_from(i64::from(number)).unwrap();
+    let host = bench.lab.bastion.host().parse().unwrap();
+    let bastion_port = port(bench.lab.bastion.port());
+    let host_keys = known_hosts::from_texts(&[&bench.lab.bastion.host_public_key().unwrap()], &host, bastion_port).unwrap();
+    Request {
+        route: Route {
+            bastion: Some(Bastion { host, port: bastion_port, user: USER.to_owned(), host_keys }),
+            database: Database {
+                host: lab::DATABASE_HOST.parse().unwrap(),
+                port: port(bench.lab.logical.port()),
+                user: lab::ROLE.to_owned(),
+                name: lab::DATABASE.to_owned(),
+            },
+        },
+        key: None,
+        password: Some(Secret::from(bench.lab.password())),
+        tls: TlsSettings::new(SslMode::VerifyFull, Some(&bench.lab.authority.pem()), None).unwrap(),
+        readiness: Readiness::default(),
+        // Shorter than the pause after a refused key: a refusal is a failure, not something to be waited out.
+        timeout: Duration::from_secs(4),
+    }
+}
+
+/// Connects again and again, each time over a session of its own, with the key that state names at that moment.
+fn client(mut request: Request, state: &std::path::Path, stop: &AtomicBool) -> (usize, Vec<String>) {
+    let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap();
+    let (mut connections, mut failures) = (0, Vec::new());
+    let (mut seen, mut next) = (String::new(), Instant::now());
+    while !stop.load(Ordering::Relaxed) {
+        // Terraform rewrites the file while it is read: an unreadable state is last time's.
+        let text = std::fs::read_to_string(state).unwrap_or_default();
+        if text != seen
+            && let Some(key) = key_in_state(&text)
+        {
+            request.key = Some(Arc::new(key));
+            seen = text;
+        }
+        let checked = runtime.block_on(check(&request, &Sessions::new(), &Silent, &CancellationToken::new()));
+        connections += 1;
+        failures.extend(checked.err().map(|diagnosis| format!("{}\n{diagnosis}", diagnosis.summary())));
+        next += PERIOD;
+        std::thread::sleep(next.saturating_duration_since(Instant::now()));
+    }
+    (connections, failures)
+}

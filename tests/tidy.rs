@@ -1,0 +1,99 @@
+//! Holds the house rules that no compiler holds: the doors between rooms, the head of each file, the size of each file.
+
+use std::collections::BTreeMap;
+use std::fs;
+use std::path::{Path, PathBuf};
+
+/// The longest file, without its unit tests. Longer ones say why in their first sentence, with the word "Long".
+const LONGEST: usize = 400;
+
+/// Which room may use which: an arrow is the only way a `use crate::…` may point.
+fn doors() -> BTreeMap<&'static str, Vec<&'static str>> {
+    let words = vec!["path", "key", "secret", "backoff"];
+    let mut doors = BTreeMap::new();
+    for word in &words {
+        doors.insert(*word, words.clone());
+    }
+    for world in ["ssh", "postgres"] {
+        doors.insert(world, words.clone());
+    }
+    doors.insert("tfplugin", words.clone());
+    doors.insert("check", [words.clone(), vec!["ssh", "postgres"]].concat());
+    doors.insert("provider", [words, vec!["ssh", "postgres", "check", "tfplugin"]].concat());
+    doors
+}
+
+fn sources(folder: &Path, found: &mut Vec<PathBuf>) {
+    for entry in fs::read_dir(folder).unwrap() {
+        let path = entry.unwrap().path();
+        if path.is_dir() {
+            sources(&path, found);
+        } else if path.extension().is_some_and(|extension| extension == "rs") {
+            found.push(path);
+        }
+    }
+}
+
+fn all(folders: &[&str]) -> Vec<(String, String)> {
+    let root = Path::new(env!("CARGO_MANIFEST_DIR"));
+    let mut found = Vec::new();
+    for folder in folders {
+        sources(&root.join(folder), &mut found);
+    }
+    found.sort();
+    assert!(found.len() > 10, "the sources were not found");
+    found.into_iter().map(|path| (path.strip_prefix(root).unwrap().display().to_string(), fs::read_to_string(&path).unwrap())).collect()
+}
+
+/// The file without its unit tests.
+fn body(text: &str) -> &str {
+    text.split_once("\n#[cfg(test)]").map_or(text, |(body, _)| body)
+}
+
+#[test]
+fn uses_go_through_doors_only() {
+    let doors = doors();
+    let mut wrong = Vec::new();
+    for (name, text) in all(&["src"]) {
+        let Some(rest) = name.strip_prefix("src/").filter(|rest| *rest != "lib.rs" && !rest.starts_with("bin/")) else { continue };
+        let room = rest.split(['/', '.']).next().unwrap();
+        let allowed = doors.get(room).unwrap_or_else(|| panic!("{name} stands in a room without doors"));
+        for (number, line) in body(&text).lines().enumerate().filter(|(_, line)| !line.trim_start().starts_with("//")) {
+            for target in line.split("crate::").skip(1) {
+                let target = target.split(|c: char| !c.is_alphanumeric() && c != '_').next().unwrap();
+                let door = target == room || allowed.contains(&target) || target.is_empty();
+                if !door {
+                    wrong.push(format!("{name}:{}: {room} -> {target}", number + 1));
+                }
+            }
+        }
+    }
+    assert!(wrong.is_empty(), "no such door:\n{}", wrong.join("\n"));
+}
+
+#[test]
+fn each_file_says_in_its_first_sentence_what_it_is_for() {
+    let wrong: Vec<_> = all(&["src", "lab/src", "tests", "examples"])
+        .into_iter()
+        .filter(|(_, text)| !text.lines().next().is_some_and(|line| line.starts_with("//! ") && line.len() > 20))
+        .map(|(name, _)| name)
+        .collect();
+    assert!(wrong.is_empty(), "no head: {wrong:?}");
+}
+
+#[test]
+fn long_files_say_why() {
+    let long = |text: &str| body(text).lines().count() > LONGEST && !text.lines().take(3).any(|line| line.contains("Long"));
+    let wrong: Vec<_> = all(&["src", "lab/src", "tests"]).into_iter().filter(|(_, text)| long(text)).map(|(name, _)| name).collect();
+    assert!(wrong.is_empty(), "longer than {LONGEST} lines without a reason: {wrong:?}");
+}
+
+#[test]
+fn the_text_speaks_of_the_project_alone() {
+    let root = Path::new(env!("CARGO_MANIFEST_DIR"));
+    let home = std::env::var("HOME").unwrap_or_default();
+    for (name, text) in all(&["src", "lab/src", "tests", "examples"]) {
+        assert!(!text.contains(&format!("{}/", root.display())), "{name} names a folder of this machine");
+        assert!(home.len() < 2 || !text.contains(&format!("\"{home}/")), "{name} names somebody's home");
+    }
+}
