@@ -1,5 +1,5 @@
 //! The real Terraform drives the sample provider through a whole life: what core checks of every answer holds for this server.
-#![expect(clippy::unwrap_used, reason = "a test may fail anywhere")]
+#![expect(clippy::unwrap_used, clippy::expect_used, reason = "a test may fail anywhere")]
 
 #[cfg(test)]
 mod support;
