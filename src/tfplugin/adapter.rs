@@ -11,7 +11,7 @@ use super::fault;
 use super::kind::{Applied, Apply, Boxed, Call, Change, Function, FunctionError, Kept, Model, Resource, Signature};
 use super::model::{IntoValue, ModelError};
 use super::schema::Schema;
-use super::transform::{find_unknown, null_unknowns, strip_write_only};
+use super::transform::{mark_computed_unknown, null_unknowns, strip_write_only, unknown_at};
 use super::value::Value;
 
 /// One kind and its schema, read once.
@@ -81,8 +81,8 @@ pub(super) fn judge<M: Model>(type_name: &str, config: Value, validate: impl FnO
 }
 
 /// A value that must hold no unknowns by now.
-pub(super) fn known(verb: &str, type_name: &str, value: Value) -> Result<Value, Diagnostics> {
-    match find_unknown(&value) {
+pub(super) fn known(verb: &str, type_name: &str, schema: &Schema, value: Value) -> Result<Value, Diagnostics> {
+    match unknown_at(&value, &schema.block_type()) {
         None => Ok(value),
         Some(path) => Err(still_unknown(verb, type_name, path).into()),
     }
@@ -100,13 +100,13 @@ impl<R: Resource> Adapter<R> {
 
     fn erase_known(&self, verb: &str, kept: Kept<R::Model>) -> Result<ErasedKept, Diagnostics> {
         let kept = self.erase(kept);
-        Ok(ErasedKept { state: known(verb, self.inner.type_name(), kept.state)?, private: kept.private })
+        Ok(ErasedKept { state: known(verb, self.inner.type_name(), &self.schema, kept.state)?, private: kept.private })
     }
 
     /// State that was reached for real is never dropped for a fault in it, or its object would be an orphan.
     fn landed(&self, verb: &str, kept: Kept<R::Model>, mut diagnostics: Diagnostics) -> ErasedApplied {
         let mut kept = self.erase(kept);
-        if let Some(path) = find_unknown(&kept.state) {
+        if let Some(path) = unknown_at(&kept.state, &self.schema.block_type()) {
             diagnostics.push(still_unknown(verb, self.inner.type_name(), path));
             kept.state = null_unknowns(kept.state);
         }
@@ -131,11 +131,21 @@ impl<R: Resource> Adapter<R> {
             Ok(Ok(Applied::Partial(kept, diagnostics))) => self.landed(verb.name(), kept, refusal(verb.name(), type_name, diagnostics)),
             Ok(Ok(Applied::Nothing(diagnostics)) | Err(diagnostics)) => nothing(refusal(verb.name(), type_name, diagnostics)),
             Err(panic) => match call.kept() {
-                Some(kept) => self.landed(verb.name(), kept, panic.into()),
-                None => nothing(panic.into()),
+                Some(kept) => self.landed(verb.name(), kept, with(panic, KEPT).into()),
+                None => nothing(with(panic, NOT_KEPT).into()),
             },
         }
     }
+}
+
+/// After a panic past a checkpoint.
+const KEPT: &str = "What it had made by its last checkpoint is in state.";
+/// After a panic before any.
+const NOT_KEPT: &str = "It had noted nothing as made, so the state is as before; something may exist that Terraform does not know.";
+
+fn with(mut fault: Diagnostic, more: &str) -> Diagnostic {
+    fault.detail = format!("{}\n{more}", fault.detail);
+    fault
 }
 
 fn typed<M: Model>(apply: ErasedApply) -> Result<Apply<M>, Diagnostics> {
@@ -178,12 +188,12 @@ impl<R: Resource> ErasedResource for Adapter<R> {
     fn plan(&self, cancelled: CancellationToken, change: ErasedChange) -> Boxed<'_, Result<ErasedPlanned, Diagnostics>> {
         Box::pin(guard("plan", self.inner.type_name(), async move {
             let call = Call::new(cancelled);
-            let change = Change {
-                prior: stored_option(change.prior)?,
-                config: configured(change.config)?,
-                proposed: configured(strip_write_only(&self.schema, change.proposed))?,
-                private: change.private,
-            };
+            let prior = stored_option(change.prior)?;
+            let mut proposed = strip_write_only(&self.schema, change.proposed);
+            if prior.is_none() {
+                proposed = mark_computed_unknown(&self.schema, proposed, &change.config);
+            }
+            let change = Change { prior, config: configured(change.config)?, proposed: configured(proposed)?, private: change.private };
             let planned = self.inner.plan(&call, change).await?;
             answer((), &planned.warnings)?;
             Ok(ErasedPlanned {
@@ -247,3 +257,6 @@ impl<F: Function> Function for Guarded<F> {
             .unwrap_or_else(|panic| Err(FunctionError { text: format!("{}. {}", panic.summary, panic.detail), argument: None }))
     }
 }
+
+#[cfg(test)]
+pub(super) mod tests;

@@ -34,7 +34,7 @@ impl<D: DataSource> ErasedDataSource for Adapter<D> {
             let call = Call::new(cancelled);
             let (model, warnings) = self.inner.read(&call, configured(config)?).await?;
             answer((), &warnings)?;
-            Ok((known("read", self.inner.type_name(), model.into_value())?, warnings))
+            Ok((known("read", self.inner.type_name(), &self.schema, model.into_value())?, warnings))
         }))
     }
 }
@@ -56,7 +56,7 @@ impl<E: Ephemeral> ErasedEphemeral for Adapter<E> {
         Box::pin(guard("open", self.inner.type_name(), async move {
             let call = Call::new(cancelled);
             let opened = self.inner.open(&call, configured(config)?).await?;
-            match known("open", self.inner.type_name(), opened.model.into_value()) {
+            match known("open", self.inner.type_name(), &self.schema, opened.model.into_value()) {
                 Ok(result) => Ok(ErasedOpened { result, private: opened.private, renew_at: opened.renew_at }),
                 Err(mut diagnostics) => {
                     // Terraform never closes what it was told did not open.
@@ -93,3 +93,6 @@ impl<C: Configuration> ErasedConfiguration for Adapter<C> {
         taken.unwrap_or_else(Diagnostics::from)
     }
 }
+
+#[cfg(test)]
+mod tests;

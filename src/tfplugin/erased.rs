@@ -27,7 +27,8 @@ pub struct ErasedChange {
     pub prior: Option<Value>,
     /// As Terraform sent it.
     pub config: Value,
-    /// As Terraform sent it; write-only values are taken out before the resource sees it.
+    /// As Terraform sent it. Before the resource sees it, write-only values are taken out and, on create, what the provider gives
+    /// becomes unknown.
     pub proposed: Value,
     /// What was kept beside the prior state.
     pub private: Private,

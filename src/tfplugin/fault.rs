@@ -23,10 +23,7 @@ pub fn noticed(attribute: AttributePath, what: &str) -> Diagnostic {
 /// A panic during `verb` of `type_name`.
 #[must_use]
 pub fn panicked(verb: &str, type_name: &str) -> Diagnostic {
-    noticed(
-        AttributePath::root(),
-        &format!("It stopped in the middle of `{verb}` of `{type_name}`. What was made before that is kept in state."),
-    )
+    noticed(AttributePath::root(), &format!("It stopped in the middle of `{verb}` of `{type_name}`."))
 }
 
 /// Runs `work`; a panic becomes a diagnostic. Its payload is dropped unread, because it may quote a secret.

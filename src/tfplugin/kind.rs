@@ -105,7 +105,8 @@ pub enum Applied<M> {
     Done(Kept<M>, Diagnostics),
     /// This much was made, then it failed. After a create, Terraform marks the object as tainted.
     Partial(Kept<M>, Diagnostics),
-    /// Nothing was made or changed: a create leaves no object, an update keeps the prior state.
+    /// Nothing was made or changed: a create leaves no object, an update keeps the prior state. Its private bytes are then what plan left,
+    /// so what plan leaves has to fit the prior state too.
     Nothing(Diagnostics),
 }
 

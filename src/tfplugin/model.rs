@@ -151,7 +151,7 @@ impl<'a> Fields<'a> {
     }
 
     /// Nothing may be left.
-    pub fn finish(self) -> Result<(), ModelError> {
+    pub fn finish(&self) -> Result<(), ModelError> {
         match self.left.keys().next() {
             None => Ok(()),
             Some(name) => Err(ModelError::new(&self.path.clone().attribute(name), "there is no such attribute")),
@@ -212,7 +212,7 @@ macro_rules! __model {
                 value: $crate::tfplugin::value::Value,
                 path: &$crate::tfplugin::attribute_path::AttributePath,
             ) -> ::std::result::Result<Self, $crate::tfplugin::model::ModelError> {
-                let mut fields = $crate::tfplugin::model::Fields::open(value, path)?;
+                let fields = &mut $crate::tfplugin::model::Fields::open(value, path)?;
                 let model = Self { $($field: fields.take(::std::stringify!($field))?),* };
                 fields.finish()?;
                 ::std::result::Result::Ok(model)

@@ -48,12 +48,12 @@ pub(super) fn form(number: &BigDecimal) -> Result<Form, Problem> {
     if let Some(int) = to_i64(number)? {
         return Ok(Form::Int(int));
     }
-    if !number.is_integer() {
-        if let Some(float) = number.to_f64().filter(|float| BigDecimal::try_from(*float).is_ok_and(|back| back == *number)) {
-            return Ok(Form::Float(float));
-        }
+    // Terraform sends a whole number beyond 64 bits as text even where a float would be exact.
+    let float = if number.is_integer() { None } else { number.to_f64() };
+    match float.filter(|float| BigDecimal::try_from(*float).is_ok_and(|back| back == *number)) {
+        Some(float) => Ok(Form::Float(float)),
+        None => Ok(Form::Text(plain(number))),
     }
-    Ok(Form::Text(plain(number)))
 }
 
 /// The number as an integer, if it is one and fits.

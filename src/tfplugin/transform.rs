@@ -3,7 +3,7 @@
 use std::collections::BTreeMap;
 
 use super::attribute_path::AttributePath;
-use super::schema::{Attribute, Nesting, Presence, Schema, Shape};
+use super::schema::{Attribute, Nesting, Presence, Schema, Shape, Type};
 use super::value::Value;
 
 /// The value with every write-only attribute null, at any nesting.
@@ -46,7 +46,7 @@ pub fn mark_computed_unknown(schema: &Schema, proposed: Value, config: &Value) -
 fn mark_object(attributes: &[Attribute], proposed: Value, config: &Value) -> Value {
     let Value::Map(mut fields) = proposed else { return proposed };
     for attribute in attributes {
-        let given = field(config, attribute.name);
+        let given = config.field(attribute.name);
         let Some(place) = fields.get_mut(attribute.name) else { continue };
         let old = std::mem::replace(place, Value::Null);
         *place = match (&attribute.shape, attribute.presence) {
@@ -67,7 +67,7 @@ fn mark_nested(nesting: Nesting, inner: &[Attribute], proposed: Value, config: &
         }
         (Nesting::Map, Value::Map(objects)) => {
             let marked = objects.into_iter().map(|(key, object)| {
-                let given = field(config, &key);
+                let given = config.field(&key);
                 let object = mark_object(inner, object, given);
                 (key, object)
             });
@@ -81,13 +81,6 @@ fn mark_nested(nesting: Nesting, inner: &[Attribute], proposed: Value, config: &
     }
 }
 
-fn field<'a>(value: &'a Value, name: &str) -> &'a Value {
-    match value {
-        Value::Map(fields) => fields.get(name).unwrap_or(&Value::Null),
-        _ => &Value::Null,
-    }
-}
-
 fn element(value: &Value, at: usize) -> &Value {
     match value {
         Value::List(elements) => elements.get(at).unwrap_or(&Value::Null),
@@ -95,19 +88,43 @@ fn element(value: &Value, at: usize) -> &Value {
     }
 }
 
-/// Where the first unknown value stands; `None` if all is known.
+/// Where the first unknown value stands; `None` if all is known. Without a type, every key counts as an attribute: see [`unknown_at`].
 #[must_use]
 pub fn find_unknown(value: &Value) -> Option<AttributePath> {
-    find_below(value, AttributePath::root())
+    find_below(value, None, AttributePath::root())
 }
 
-fn find_below(value: &Value, path: AttributePath) -> Option<AttributePath> {
-    match value {
-        Value::Unknown(_) => Some(path),
-        Value::Null | Value::Bool(_) | Value::Number(_) | Value::String(_) => None,
-        Value::List(elements) => (0_i64..).zip(elements).find_map(|(at, element)| find_below(element, path.clone().index(at))),
-        Value::Map(fields) => fields.iter().find_map(|(name, field)| find_below(field, path.clone().attribute(name))),
-        Value::Dynamic(typed) => find_below(&typed.1, path),
+/// Where the first unknown value of the type stands, in steps that Terraform can follow; `None` if all is known.
+#[must_use]
+pub fn unknown_at(value: &Value, r#type: &Type) -> Option<AttributePath> {
+    find_below(value, Some(r#type), AttributePath::root())
+}
+
+fn find_below(value: &Value, r#type: Option<&Type>, path: AttributePath) -> Option<AttributePath> {
+    match (value, r#type) {
+        (Value::Unknown(_), _) => Some(path),
+        (Value::Null | Value::Bool(_) | Value::Number(_) | Value::String(_), _) => None,
+        // Elements of sets have no address.
+        (Value::List(elements), Some(Type::Set(_))) => elements.iter().any(|element| find_unknown(element).is_some()).then_some(path),
+        (Value::List(elements), r#type) => (0_i64..).zip(elements).enumerate().find_map(|(place, (at, element))| {
+            let inner = match r#type {
+                Some(Type::List(inner)) => Some(&**inner),
+                Some(Type::Tuple(types)) => types.get(place),
+                _ => None,
+            };
+            find_below(element, inner, path.clone().index(at))
+        }),
+        (Value::Map(elements), Some(Type::Map(inner))) => {
+            elements.iter().find_map(|(key, element)| find_below(element, Some(inner), path.clone().key(key)))
+        }
+        (Value::Map(fields), r#type) => fields.iter().find_map(|(name, field)| {
+            let inner = match r#type {
+                Some(Type::Object(types)) => types.get(name),
+                _ => None,
+            };
+            find_below(field, inner, path.clone().attribute(name))
+        }),
+        (Value::Dynamic(typed), _) => find_below(&typed.1, Some(&typed.0), path),
     }
 }
 
@@ -120,5 +137,108 @@ pub fn null_unknowns(value: Value) -> Value {
         Value::Map(fields) => Value::Map(fields.into_iter().map(|(name, field)| (name, null_unknowns(field))).collect()),
         Value::Dynamic(typed) => Value::Dynamic(Box::new((typed.0, null_unknowns(typed.1)))),
         value => value,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::super::schema::{map_of, nested_list, nested_map, nested_set, nested_single, set_of, string};
+    use super::*;
+
+    fn object<const N: usize>(fields: [(&str, Value); N]) -> Value {
+        Value::Map(fields.into_iter().map(|(name, field)| (name.to_owned(), field)).collect())
+    }
+
+    fn inner() -> Vec<Attribute> {
+        vec![
+            Attribute::optional("given", string(), ""),
+            Attribute::computed("made", string(), ""),
+            Attribute::optional("secret_wo", string(), "").write_only(),
+        ]
+    }
+
+    fn schema() -> Schema {
+        let without_secret = vec![Attribute::optional("given", string(), ""), Attribute::computed("made", string(), "")];
+        Schema::new(
+            "",
+            vec![
+                Attribute::computed("id", string(), ""),
+                Attribute::optional_computed("port", string(), ""),
+                Attribute::optional("secret_wo", string(), "").write_only(),
+                Attribute::optional("one", nested_single(inner()), ""),
+                Attribute::optional("list", nested_list(inner()), ""),
+                Attribute::optional("map", nested_map(inner()), ""),
+                Attribute::optional("set", nested_set(without_secret), ""),
+                Attribute::optional("tags", map_of(Type::String), ""),
+                Attribute::optional("names", set_of(Type::String), ""),
+            ],
+        )
+    }
+
+    fn element(made: Value, secret: Value) -> Value {
+        object([("given", "g".into()), ("made", made), ("secret_wo", secret)])
+    }
+
+    #[test]
+    fn write_only_values_go_at_every_depth() {
+        let with = |secret: &dyn Fn() -> Value| {
+            let element = || element("m".into(), secret());
+            object([
+                ("id", "i".into()),
+                ("secret_wo", secret()),
+                ("one", element()),
+                ("list", Value::List(vec![element(), Value::UNKNOWN, Value::Null])),
+                ("map", object([("k", element())])),
+                ("set", Value::Null),
+            ])
+        };
+        assert!(strip_write_only(&schema(), with(&|| "hunter2".into())) == with(&|| Value::Null));
+        assert!(strip_write_only(&schema(), Value::Null) == Value::Null);
+        assert!(strip_write_only(&schema(), object([("secret_wo", Value::UNKNOWN)])) == object([("secret_wo", Value::Null)]));
+    }
+
+    #[test]
+    fn what_the_provider_gives_is_unknown_on_create_unless_given() {
+        let with = |made: &dyn Fn() -> Value, port: Value| {
+            let in_set = object([("given", "g".into()), ("made", made())]);
+            object([
+                ("id", made()),
+                ("port", port),
+                ("one", element(made(), Value::Null)),
+                ("list", Value::List(vec![element(made(), Value::Null)])),
+                ("map", object([("k", element(made(), Value::Null))])),
+                ("set", Value::List(vec![in_set])),
+                ("tags", Value::Null),
+            ])
+        };
+        let null = || Value::Null;
+        let marked = mark_computed_unknown(&schema(), with(&null, "22".into()), &with(&null, "22".into()));
+        assert!(marked == with(&|| Value::UNKNOWN, "22".into()), "{marked:?}");
+        let marked = mark_computed_unknown(&schema(), with(&null, Value::Null), &with(&null, Value::Null));
+        assert!(marked == with(&|| Value::UNKNOWN, Value::UNKNOWN), "{marked:?}");
+        let absent = mark_computed_unknown(&schema(), object([("one", Value::Null)]), &Value::Null);
+        assert!(absent == object([("one", Value::Null)]), "an object that is not there stays so");
+    }
+
+    #[test]
+    fn unknowns_are_found_by_steps_that_terraform_can_follow() {
+        let found = |value: Value| unknown_at(&value, &schema().block_type()).map(|path| path.to_string());
+        let hidden = || element(Value::UNKNOWN, Value::Null);
+        assert_eq!(found(object([("id", "x".into())])), None);
+        assert_eq!(found(object([("id", Value::UNKNOWN)])).as_deref(), Some("id"));
+        assert_eq!(
+            found(object([("list", Value::List(vec![element("m".into(), Value::Null), hidden()]))])).as_deref(),
+            Some("list[1].made")
+        );
+        assert_eq!(found(object([("map", object([("k", hidden())]))])).as_deref(), Some(r#"map["k"].made"#));
+        assert_eq!(found(object([("tags", object([("t", Value::UNKNOWN)]))])).as_deref(), Some(r#"tags["t"]"#));
+        assert_eq!(found(object([("names", Value::List(vec![Value::UNKNOWN]))])).as_deref(), Some("names"));
+        assert_eq!(found(Value::UNKNOWN).as_deref(), Some(""));
+    }
+
+    #[test]
+    fn unknowns_become_null_and_the_rest_stays() {
+        let value = object([("id", Value::UNKNOWN), ("names", Value::List(vec!["a".into(), Value::UNKNOWN]))]);
+        assert!(null_unknowns(value) == object([("id", Value::Null), ("names", Value::List(vec!["a".into(), Value::Null]))]));
     }
 }

@@ -69,6 +69,15 @@ impl Value {
         matches!(self, Self::Null)
     }
 
+    /// An attribute of an object or an element of a map; null where there is none.
+    #[must_use]
+    pub fn field(&self, name: &str) -> &Self {
+        match self {
+            Self::Map(fields) => fields.get(name).unwrap_or(&Self::Null),
+            _ => &Self::Null,
+        }
+    }
+
     /// Whether both are the same value of the type: the order of sets means nothing, an absent attribute of an object is null, and what
     /// is known of unknown values does not count. (`==` compares the representation.)
     #[must_use]
