@@ -1,5 +1,7 @@
 //! How the provider process begins and ends: handshake, TLS, signals, and nothing left behind.
+#![expect(clippy::unwrap_used, reason = "a test may fail anywhere")]
 
+#[cfg(test)]
 mod support;
 
 use std::os::unix::fs::PermissionsExt as _;

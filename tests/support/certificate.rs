@@ -39,12 +39,12 @@ impl Identity {
 
 fn element(tag: u8, parts: &[&[u8]]) -> Vec<u8> {
     let body = parts.concat();
-    let length = body.len();
+    let [high, low] = u16::try_from(body.len()).unwrap().to_be_bytes();
     let mut der = vec![tag];
-    match length {
-        0..=127 => der.push(length as u8),
-        128..=255 => der.extend([0x81, length as u8]),
-        _ => der.extend([0x82, (length >> 8) as u8, length as u8]),
+    match (high, low) {
+        (0, 0..=127) => der.push(low),
+        (0, _) => der.extend([0x81, low]),
+        _ => der.extend([0x82, high, low]),
     }
     der.extend(body);
     der
@@ -96,7 +96,8 @@ impl std::fmt::Debug for P521Key {
 
 impl rustls::sign::SigningKey for P521Key {
     fn choose_scheme(&self, offered: &[SignatureScheme]) -> Option<Box<dyn rustls::sign::Signer>> {
-        offered.contains(&SignatureScheme::ECDSA_NISTP521_SHA512).then(|| Box::new(self.clone()) as Box<dyn rustls::sign::Signer>)
+        let signer: Box<dyn rustls::sign::Signer> = Box::new(self.clone());
+        offered.contains(&SignatureScheme::ECDSA_NISTP521_SHA512).then_some(signer)
     }
 
     fn algorithm(&self) -> SignatureAlgorithm {

@@ -4,6 +4,7 @@
 pub mod certificate;
 pub mod process;
 pub mod sample;
+pub mod wire;
 
 use std::sync::{Arc, Mutex};
 use std::time::{Duration, Instant};
