@@ -21,6 +21,19 @@ pub(crate) fn family(pid: u32) -> Vec<u32> {
     family
 }
 
+/// Stops the process and all that descend from it where they stand, until no more are found: what is stopped starts nothing new.
+pub(crate) fn freeze(pid: u32) -> Vec<u32> {
+    let mut frozen = Vec::new();
+    loop {
+        let new: Vec<u32> = family(pid).into_iter().filter(|pid| !frozen.contains(pid)).collect();
+        if new.is_empty() {
+            return frozen;
+        }
+        new.iter().for_each(|pid| signal(*pid, Signal::STOP));
+        frozen.extend(new);
+    }
+}
+
 /// Sends the signal; a process that is gone already is no error.
 pub(crate) fn signal(pid: u32, signal: Signal) {
     if let Some(pid) = i32::try_from(pid).ok().and_then(Pid::from_raw) {

@@ -87,9 +87,7 @@ impl Server {
 
     /// Stops every process of the server where it stands: connections stay open and nothing answers.
     pub(crate) fn pause(&self) {
-        // The parent first, so that no child is born unseen.
-        process::signal(self.pid, Signal::STOP);
-        process::family(self.pid).into_iter().for_each(|pid| process::signal(pid, Signal::STOP));
+        process::freeze(self.pid);
     }
 
     /// Undoes [`Server::pause`].
@@ -97,9 +95,13 @@ impl Server {
         process::family(self.pid).into_iter().for_each(|pid| process::signal(pid, Signal::CONT));
     }
 
-    /// Kills all children, and theirs; the server itself lives on.
-    pub(crate) fn kill_children(&self) {
-        process::family(self.pid).into_iter().skip(1).for_each(|pid| process::signal(pid, Signal::KILL));
+    /// Kills all children, and theirs, and waits until they are gone; the server itself lives on.
+    pub(crate) fn kill_children(&self) -> Result<()> {
+        let mut family = process::freeze(self.pid);
+        family.retain(|pid| *pid != self.pid);
+        family.iter().for_each(|pid| process::signal(*pid, Signal::KILL));
+        self.signal(Signal::CONT);
+        wait_until("the end of killed processes", ENDING, || !family.iter().any(|pid| process::runs(*pid)))
     }
 
     fn end(&mut self) -> Result<()> {

@@ -32,9 +32,10 @@ runs() {
     case ${line##*) } in Z* | X*) return 1 ;; esac
 }
 
-# Sets `family` to $1 and all that descend from it. Sessions of sshd have sessions of their own, so neither a process group nor a
-# terminal session holds them together.
-find_family() {
+# Sets `family` to $1 and all that descend from it, and stops each of them where it stands, until no more are found: what is stopped
+# starts nothing new. Sessions of sshd have sessions of their own, so neither a process group nor a terminal session holds them together.
+stop_family() {
+    kill -STOP "$1" 2>/dev/null
     family=$1 grown=yes
     while [ "$grown" = yes ]; do
         grown=no
@@ -45,23 +46,41 @@ find_family() {
             set -- ${line##*) }
             case " $family " in
             *" $pid "*) ;;
-            *" ${2:-none} "*) family="$family $pid" grown=yes ;;
+            *" ${2:-none} "*)
+                kill -STOP "$pid" 2>/dev/null
+                family="$family $pid" grown=yes
+                ;;
             esac
         done
     done
 }
 
-# A stopped server can start nothing more while its family is counted; the signal takes effect when it continues.
-kill -STOP "$server" 2>/dev/null
-find_family "$server"
-kill "-$signal" "$server" 2>/dev/null
-# shellcheck disable=SC2086 # one word for each process; paused ones must run to die in an orderly way
-kill -CONT $family 2>/dev/null
-while [ "$looks" -gt 0 ] && runs "$server"; do
+family_runs() {
+    for pid in $family; do
+        if runs "$pid"; then return 0; fi
+    done
+    return 1
+}
+
+stop_family "$server"
+if [ "$signal" != KILL ]; then
+    # The server ends its children; for that, all have to run.
+    kill "-$signal" "$server" 2>/dev/null
+    # shellcheck disable=SC2086 # one word for each process
+    kill -CONT $family 2>/dev/null
+    while [ "$looks" -gt 0 ] && family_runs; do
+        looks=$((looks - 1))
+        sleep 0.02
+    done
+fi
+if family_runs; then
+    # shellcheck disable=SC2086 # one word for each process
+    kill -KILL $family 2>/dev/null
+fi
+# A kill is not refused, but it takes its moment: 50 x 20 ms.
+looks=50
+while [ "$looks" -gt 0 ] && family_runs; do
     looks=$((looks - 1))
     sleep 0.02
-done
-for pid in $family; do
-    if runs "$pid"; then kill -KILL "$pid" 2>/dev/null; fi
 done
 wait

@@ -32,8 +32,8 @@ use crate::{
 /// How long sshd may take to listen; it takes some 20 ms on an idle machine.
 const START: Duration = Duration::from_secs(10);
 
-/// sshd has nothing to put in order: a kill is a clean end.
-const ENDING: Ending = Ending { at_once: "KILL", gently: "TERM" };
+/// sshd has nothing to put in order, and asked to end it would leave its sessions behind: a kill of all is the clean end.
+const ENDING: Ending = Ending { at_once: "KILL", gently: "KILL" };
 
 /// A running sshd on 127.0.0.1, as a bastion is from outside. It ends, with all sessions and files, when the value is dropped or when
 /// the process that holds it dies.
@@ -205,8 +205,8 @@ impl Bastion {
     }
 
     /// Kills all sessions; sshd itself goes on listening.
-    pub fn kill_sessions(&self) {
-        self.server().iter().for_each(Server::kill_children);
+    pub fn kill_sessions(&self) -> Result<()> {
+        self.server().iter().try_for_each(Server::kill_children)
     }
 
     /// All logins that succeeded, since the start.
