@@ -164,7 +164,7 @@ pub enum CertificateProblem {
     /// It is for other hosts.
     #[error("it is for another host: {}", if presented.is_empty() { "it names none".to_owned() } else { presented.join(", ") })]
     WrongName {
-        /// Names and addresses that it is for, as it presents them, a few at the most; without any, those it would have been taken for.
+        /// The names and addresses that it is for, eight at the most.
         presented: Vec<String>,
     },
     /// A signature in the chain, or the server's proof of its key, is wrong.

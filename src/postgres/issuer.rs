@@ -54,13 +54,10 @@ impl Judge<'_> {
     /// Checks that `leaf` leads to a root, by way of any of `intermediates`.
     pub(super) fn verify(&self, leaf: &CertificateDer<'_>, intermediates: &[CertificateDer<'_>]) -> Result<(), CertificateProblem> {
         let (current, outdated): (Vec<&Root>, Vec<&Root>) = self.roots.iter().partition(|root| root.is_current(self.seconds()));
-        let problem = match self.leads_to(&current, leaf, intermediates) {
-            Err(CertificateProblem::UnknownIssuer) if !outdated.is_empty() => CertificateProblem::UnknownIssuer,
-            answer => return answer,
-        };
+        let answer = self.leads_to(&current, leaf, intermediates);
         // Says which of the two it is, a root that is missing or one that is out of date: the remedies differ.
-        if self.leads_to(&outdated, leaf, intermediates).is_err() {
-            return Err(problem);
+        if answer != Err(CertificateProblem::UnknownIssuer) || self.leads_to(&outdated, leaf, intermediates).is_err() {
+            return answer;
         }
         let expired = outdated.iter().any(|root| root.not_after < self.seconds());
         Err(if expired { CertificateProblem::RootExpired } else { CertificateProblem::NotYetValid })

@@ -1,6 +1,7 @@
 //! The `login` and `open` stages: from a finished stream to a connection that can be asked.
 
 use std::future::poll_fn;
+use std::sync::{Arc, OnceLock};
 use std::task::{Poll, ready};
 use std::time::Duration;
 
@@ -13,7 +14,8 @@ use tokio_postgres::{Client, Config};
 use crate::path::heard::Heard;
 use crate::secret::Secret;
 
-use super::error::LoginError;
+use super::error::{LoginError, ReadyError};
+use super::readiness::misread;
 use super::refusal::Attempt;
 use super::secured::{Encrypted, Secured};
 use super::watched::{Finished, Watched};
@@ -68,11 +70,21 @@ where
     drop(seen);
     let server_version = version_of(wire.parameter("server_version").unwrap_or_default());
     // By hand instead of the driver's own future, which would log what the server sends unasked.
+    let ended = Arc::new(OnceLock::new());
+    let (end, secret) = (Arc::clone(&ended), password.cloned());
     let driver = tokio::spawn(poll_fn(move |cx| {
-        while let Some(Ok(_)) = ready!(wire.poll_message(cx)) {}
-        Poll::Ready(())
+        loop {
+            match ready!(wire.poll_message(cx)) {
+                Some(Ok(_)) => {}
+                Some(Err(error)) => {
+                    end.get_or_init(|| misread(&error, secret.as_ref()));
+                    return Poll::Ready(());
+                }
+                None => return Poll::Ready(()),
+            }
+        }
     }));
-    Ok(Connection { client, driver: Driver(driver), server_version, encrypted, password: password.cloned() })
+    Ok(Connection { client, driver: Driver(driver), ended, server_version, encrypted, password: password.cloned() })
 }
 
 fn driver_config(role: &Role, password: Option<&Secret<String>>) -> Config {
@@ -96,6 +108,8 @@ fn version_of(parameter: &str) -> String {
 pub struct Connection {
     pub(super) client: Client,
     driver: Driver,
+    /// Why the session ended by itself, once it has.
+    pub(super) ended: Arc<OnceLock<ReadyError>>,
     server_version: String,
     encrypted: Option<Encrypted>,
     pub(super) password: Option<Secret<String>>,
@@ -132,4 +146,239 @@ impl Connection {
 }
 
 #[cfg(test)]
-mod tests {}
+mod tests {
+    use tokio::io::{AsyncReadExt, AsyncWriteExt, DuplexStream};
+
+    use super::*;
+    use crate::path::stage::Stage;
+    use crate::postgres::error::{ConnectionLimit, Unavailability};
+    use crate::postgres::secured::Bounded;
+    use crate::postgres::sslmode::Encryption;
+    use crate::postgres::testing::{AUTHENTICATED, error_response, message, read_startup};
+
+    const WITHIN: Duration = Duration::from_secs(5);
+    const PASSWORD: &str = "correct horse";
+
+    fn role() -> Role {
+        Role { user: "me".into(), password: Some(PASSWORD.into()), database: "orders".into() }
+    }
+
+    async fn log_in(stream: DuplexStream, role: Role, within: Duration) -> Result<Connection, LoginError> {
+        login(Secured::plain(Bounded::new(stream)), &role, within).await
+    }
+
+    /// What a login fails with if the server says this to the startup message and closes.
+    async fn refused(answer: &[u8]) -> LoginError {
+        let (ours, mut theirs) = tokio::io::duplex(64 * 1024);
+        let server = async {
+            read_startup(&mut theirs).await;
+            // The client may hang up before the last byte, which is its right.
+            let _sent = theirs.write_all(answer).await;
+            drop(theirs);
+        };
+        tokio::join!(log_in(ours, role(), WITHIN), server).0.err().unwrap()
+    }
+
+    async fn by(sqlstate: &str, routine: &str, words: &str) -> LoginError {
+        refused(&error_response(sqlstate, routine, words)).await
+    }
+
+    #[tokio::test]
+    async fn each_refusal_has_its_variant() {
+        use LoginError as E;
+        let tried = Encryption::Plain;
+        type Row = (&'static str, &'static str, &'static str, fn(Heard) -> LoginError);
+        let table: [Row; 20] = [
+            ("28P01", "auth_failed", "password authentication failed for user \"me\"", |heard| E::PasswordRefused { heard }),
+            ("28000", "auth_failed", "PAM authentication failed for user \"me\"", |heard| E::PasswordRefused { heard }),
+            ("08P01", "", "SASL authentication failed", |heard| E::PasswordRefused { heard }),
+            ("28000", "InitializeSessionUserId", "role \"me\" does not exist", |heard| E::RoleMissing { heard }),
+            ("28000", "ClientAuthentication", "connection requires a valid client certificate", |heard| E::ClientCertificateMissing {
+                heard,
+            }),
+            ("28000", "auth_failed", "certificate authentication failed for user \"me\"", |heard| E::ClientCertificateRefused { heard }),
+            ("28000", "InitializeSessionUserId", "role \"me\" is not permitted to log in", |heard| E::NotPermittedToLogin { heard }),
+            ("28000", "", "SSL connection is required. Please specify SSL options and retry.", |heard| E::EncryptionRequired { heard }),
+            ("08P01", "", "SSL required", |heard| E::EncryptionRequired { heard }),
+            ("28000", "read_client_final_message", "SCRAM channel binding check failed", |heard| E::ChannelBinding { heard }),
+            ("28000", "auth_failed", "GSSAPI authentication failed for user \"me\"", |heard| E::AuthenticationUnsupported { heard }),
+            ("3D000", "InitPostgres", "database \"orders\" does not exist", |heard| E::DatabaseMissing { heard }),
+            ("08P01", "", "no such database: orders", |heard| E::DatabaseMissing { heard }),
+            ("42501", "CheckMyDatabase", "permission denied for database \"orders\"", |heard| E::NoConnectPrivilege { heard }),
+            ("55000", "CheckMyDatabase", "database \"orders\" is not currently accepting connections", |heard| E::DatabaseClosed { heard }),
+            ("08P01", "", "unsupported startup parameter: options", |heard| E::Pooler { heard }),
+            ("57P03", "ProcessStartupPacket", "the database system is starting up", |heard| E::Unavailable {
+                why: Unavailability::Starting,
+                heard,
+            }),
+            ("57P03", "ProcessStartupPacket", "the database system is shutting down", |heard| E::Unavailable {
+                why: Unavailability::Stopping,
+                heard,
+            }),
+            ("57P03", "ProcessStartupPacket", "das Datenbanksystem startet", |heard| E::Unavailable {
+                why: Unavailability::Unclear,
+                heard,
+            }),
+            ("XX000", "", "Tenant or user not found", |heard| E::Other { stage: Stage::Login, sqlstate: "XX000".into(), heard }),
+        ];
+        for (sqlstate, routine, words, variant) in table {
+            assert_eq!(by(sqlstate, routine, words).await, variant(Heard::from_text(words)), "{words}");
+        }
+        for (routine, limit) in [
+            ("InitProcess", ConnectionLimit::Server),
+            ("InitPostgres", ConnectionLimit::Reserved),
+            ("InitializeSessionUserId", ConnectionLimit::Role),
+            ("CheckMyDatabase", ConnectionLimit::Database),
+            ("", ConnectionLimit::Unnamed),
+        ] {
+            let heard = Heard::from_text("too many");
+            assert_eq!(by("53300", routine, "too many").await, E::TooManyConnections { limit, heard }, "{routine}");
+        }
+        // In German, as a server with lc_messages = de_DE says it.
+        for (words, rejects) in [("kein pg_hba.conf-Eintrag für Host »10.0.0.1«", false), ("pg_hba.conf rejects connection for host", true)]
+        {
+            let heard = Heard::from_text(words);
+            let expected = if rejects { E::HbaRejected { tried, heard } } else { E::HbaNoEntry { tried, heard } };
+            assert_eq!(by("28000", "ClientAuthentication", words).await, expected);
+        }
+    }
+
+    #[tokio::test]
+    async fn stage_and_healing_follow_from_the_variant() {
+        let starting = by("57P03", "ProcessStartupPacket", "the database system is starting up").await;
+        assert_eq!((starting.stage(), starting.heals()), (Stage::Open, true));
+        let full = by("53300", "InitProcess", "sorry, too many clients already").await;
+        assert_eq!((full.stage(), full.heals()), (Stage::Open, true));
+        let missing = by("3D000", "InitPostgres", "database \"x\" does not exist").await;
+        assert_eq!((missing.stage(), missing.heals()), (Stage::Open, false));
+        let password = by("28P01", "auth_failed", "password authentication failed").await;
+        assert_eq!((password.stage(), password.heals()), (Stage::Login, false));
+        let cold = [&b"SFATAL\0C57P03\0Mnot accepting connections\0DHot standby mode is disabled.\0\0"[..]].concat();
+        let cold = refused(&message(b'E', &cold)).await;
+        assert!(matches!(&cold, LoginError::Unavailable { why: Unavailability::HotStandbyDisabled, .. }), "{cold:?}");
+        assert!(!cold.heals());
+    }
+
+    #[tokio::test]
+    async fn what_is_not_postgres_is_quoted() {
+        for (said, heard) in [
+            (&b"SSH-2.0-OpenSSH_9.2p1\r\n"[..], "SSH-2.0-OpenSSH_9.2p1"),
+            (b"HTTP/1.1 400 Bad Request\r\n", "HTTP/1.1 400 Bad Request"),
+            (b"R\xff\xff\xff\xff", "R\u{fffd}\u{fffd}\u{fffd}\u{fffd}"),
+            (b"R\0\0\0\x03", "R\u{fffd}\u{fffd}\u{fffd}\u{3}"),
+            (b"R\0\0", "R\u{fffd}\u{fffd}"),
+        ] {
+            let heard = Heard::from_text(&heard.replace('\u{3}', "\u{fffd}"));
+            assert_eq!(refused(said).await, LoginError::Protocol { stage: Stage::Login, heard });
+        }
+        let unknown = refused(&message(b'R', &99_u32.to_be_bytes())).await;
+        assert!(matches!(unknown, LoginError::Protocol { stage: Stage::Login, .. }), "{unknown:?}");
+    }
+
+    #[tokio::test]
+    async fn an_end_and_a_silence_say_how_far_it_came() {
+        assert_eq!(refused(b"").await, LoginError::Closed { stage: Stage::Login });
+        assert_eq!(refused(AUTHENTICATED).await, LoginError::Closed { stage: Stage::Open });
+        let cut = [AUTHENTICATED, b"S\0\0\0\x20half"].concat();
+        assert_eq!(refused(&cut).await, LoginError::Closed { stage: Stage::Open });
+
+        for (said, silent) in [
+            (&b""[..], LoginError::Silent { stage: Stage::Login }),
+            (AUTHENTICATED, LoginError::Silent { stage: Stage::Open }),
+            (b"R\0", LoginError::Protocol { stage: Stage::Login, heard: Heard::from_text("R\u{fffd}") }),
+        ] {
+            let (ours, mut theirs) = tokio::io::duplex(4096);
+            theirs.write_all(said).await.unwrap();
+            assert_eq!(log_in(ours, role(), Duration::from_millis(50)).await.err(), Some(silent), "{said:?}");
+        }
+    }
+
+    #[tokio::test]
+    async fn a_flood_is_cut_off() {
+        let (ours, mut theirs) = tokio::io::duplex(64 * 1024);
+        let server = async {
+            read_startup(&mut theirs).await;
+            theirs.write_all(AUTHENTICATED).await.unwrap();
+            let endless = message(b'N', &[b'x'; 32 * 1024]);
+            while theirs.write_all(&endless).await.is_ok() {}
+        };
+        assert_eq!(tokio::join!(log_in(ours, role(), WITHIN), server).0.err(), Some(LoginError::Flood));
+    }
+
+    #[tokio::test]
+    async fn a_server_that_echoes_the_password_is_not_quoted_with_it() {
+        let words = format!("you said {PASSWORD}, {}{PASSWORD}", "x".repeat(130));
+        for error in [by("XX000", "", &words).await, by("28P01", "", &words).await, refused(format!("HTTP {words}").as_bytes()).await] {
+            let shown = format!("{error} {error:?}");
+            assert!(!shown.contains("correct") && shown.contains("(secret)"), "{shown}");
+        }
+    }
+
+    #[tokio::test]
+    async fn what_is_missing_here_is_told_apart_from_what_the_server_lacks() {
+        let asks = |code: u32, password: Option<&str>| {
+            let role = Role { password: password.map(Into::into), ..role() };
+            async move {
+                let (ours, mut theirs) = tokio::io::duplex(4096);
+                let method = if code == 10 { &b"OAUTHBEARER\0\0"[..] } else { b"" };
+                theirs.write_all(&message(b'R', &[&code.to_be_bytes()[..], method].concat())).await.unwrap();
+                log_in(ours, role, WITHIN).await.err().unwrap()
+            }
+        };
+        assert_eq!(asks(3, None).await, LoginError::PasswordMissing);
+        assert_eq!(asks(3, Some("")).await, LoginError::PasswordMissing);
+        assert_eq!(asks(10, None).await, LoginError::PasswordMissing);
+        for code in [7, 10] {
+            let error = asks(code, Some(PASSWORD)).await;
+            assert!(matches!(error, LoginError::AuthenticationUnsupported { .. }), "{error:?}");
+        }
+        let (ours, _theirs) = tokio::io::duplex(64);
+        let nul = Role { user: "m\0e".into(), ..role() };
+        assert_eq!(log_in(ours, nul, WITHIN).await.err(), Some(LoginError::Unsendable));
+    }
+
+    #[tokio::test]
+    async fn a_session_knows_its_server_and_says_goodbye() {
+        let (ours, mut theirs) = tokio::io::duplex(4096);
+        let server = async {
+            let startup = read_startup(&mut theirs).await;
+            theirs.write_all(AUTHENTICATED).await.unwrap();
+            theirs.write_all(&message(b'S', b"server_version\x0015.18 (Debian)\x1b[2J\0")).await.unwrap();
+            theirs.write_all(&message(b'Z', b"I")).await.unwrap();
+            let mut rest = Vec::new();
+            theirs.read_to_end(&mut rest).await.unwrap();
+            (startup, rest)
+        };
+        let client = async {
+            let connection = log_in(ours, role(), WITHIN).await.unwrap();
+            assert_eq!(connection.server_version(), "15.18");
+            assert!(connection.encrypted().is_none());
+            connection.close().await;
+        };
+        let ((), (startup, rest)) = tokio::join!(client, server);
+        let startup = String::from_utf8_lossy(&startup).into_owned();
+        assert!(
+            startup.contains("application_name\0terraform-provider-bastion\0") && startup.contains("database\0orders\0"),
+            "{startup:?}"
+        );
+        assert!(!startup.contains(PASSWORD));
+        assert_eq!(rest, [b'X', 0, 0, 0, 4]);
+    }
+
+    #[tokio::test]
+    async fn a_dropped_session_closes_its_stream() {
+        let (ours, mut theirs) = tokio::io::duplex(4096);
+        theirs.write_all(&[AUTHENTICATED, &message(b'Z', b"I")].concat()).await.unwrap();
+        drop(log_in(ours, role(), WITHIN).await.unwrap());
+        read_startup(&mut theirs).await;
+        let ended = timeout(WITHIN, theirs.read_to_end(&mut Vec::new())).await;
+        assert!(ended.is_ok_and(|read| read.is_ok()));
+    }
+
+    #[test]
+    fn a_version_is_one_short_word() {
+        assert_eq!(version_of("16.4 (Debian 16.4-1)"), "16.4");
+        assert_eq!(version_of(""), "unknown");
+        assert_eq!(version_of(&"9".repeat(10_000)).len(), LONGEST_VERSION);
+    }
+}

@@ -1,6 +1,7 @@
 //! The `tls` stage: asks the server for TLS, tells what answered, and makes the handshake.
 
 use std::io;
+use std::sync::Arc;
 use std::time::Duration;
 
 use rustls::pki_types::{DnsName, IpAddr, ServerName};
@@ -63,7 +64,7 @@ where
 {
     ask(&mut stream).await?;
     let (config, verifier) = settings.for_host(host).map_err(|error| handshake_failed(&error))?;
-    let connect = TlsConnector::from(std::sync::Arc::new(config)).connect(server_name(host), stream);
+    let connect = TlsConnector::from(Arc::new(config)).connect(server_name(host), stream);
     match connect.into_fallible().await {
         Ok(stream) => Ok(finished(stream, settings, host)),
         Err((error, mut stream)) => {
@@ -212,13 +213,14 @@ pub(super) const fn concerns_client_certificate(alert: AlertDescription) -> bool
 
 #[cfg(test)]
 mod tests {
+    use rustls::HandshakeKind;
     use rustls::version::TLS13;
     use tokio::io::DuplexStream;
     use tokio_rustls::TlsAcceptor;
 
     use super::*;
     use crate::postgres::sslmode::SslMode;
-    use crate::postgres::testing::{Authority, Identity};
+    use crate::postgres::testing::{Authority, Identity, error_response};
 
     const WITHIN: Duration = Duration::from_secs(5);
 
@@ -249,11 +251,6 @@ mod tests {
         tokio::join!(client(ours), server).0.err().unwrap()
     }
 
-    fn error_response(message: &str) -> Vec<u8> {
-        let fields = format!("SFATAL\0C53300\0M{message}\0\0");
-        [&b"E"[..], &u32::try_from(fields.len() + 4).unwrap().to_be_bytes(), fields.as_bytes()].concat()
-    }
-
     #[tokio::test]
     async fn every_answer_that_is_no_consent_is_told_apart() {
         assert_eq!(answered(b"N").await, TlsError::NotOffered);
@@ -264,7 +261,10 @@ mod tests {
         let heard = Heard::from_text("SSH-2.0-OpenSSH_9.2p1");
         assert_eq!(answered(b"SSH-2.0-OpenSSH_9.2p1\r\n").await, TlsError::NotPostgres { heard });
         let heard = Heard::from_text("sorry, too many clients already");
-        assert_eq!(answered(&error_response("sorry, too many clients already")).await, TlsError::ServerError { heard: heard.clone() });
+        assert_eq!(
+            answered(&error_response("53300", "", "sorry, too many clients already")).await,
+            TlsError::ServerError { heard: heard.clone() }
+        );
         assert_eq!(answered(b"Esorry, too many clients already\n\0").await, TlsError::ServerError { heard });
         assert!(matches!(answered(b"E\xff\xff\xff\xff").await, TlsError::ServerError { .. }), "a lying length");
         assert!(matches!(answered(b"S\x16\x03\x03\xff\xff").await, TlsError::Cut | TlsError::Handshake { .. }));
@@ -330,13 +330,14 @@ mod tests {
         assert!(said.is_empty());
     }
 
-    /// What SNI the server hears from a client that connects to `host`.
+    /// What SNI the server hears from a client that connects to `host`, in one round trip.
     async fn server_name_heard(identity: &Identity, host: &str) -> Option<String> {
         let (ours, mut theirs) = tokio::io::duplex(16 * 1024);
         let server = async {
             asked(&mut theirs).await;
             theirs.write_all(b"S").await.unwrap();
             let stream = TlsAcceptor::from(identity.server(&TLS13, None)).accept(theirs).await.unwrap();
+            assert_eq!(stream.get_ref().1.handshake_kind(), Some(HandshakeKind::Full), "no HelloRetryRequest");
             stream.get_ref().1.server_name().map(str::to_owned)
         };
         let settings = TlsSettings::new(SslMode::Require, None, None).unwrap();

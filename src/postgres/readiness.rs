@@ -9,6 +9,8 @@ use tokio::time::timeout;
 use tokio_postgres::Row;
 use tokio_postgres::types::{FromSql, Type};
 
+use crate::secret::Secret;
+
 use super::error::ReadyError;
 use super::login::Connection;
 use super::refusal::{quote, sqlstate};
@@ -180,20 +182,37 @@ impl Connection {
     }
 
     fn misread(&self, error: &tokio_postgres::Error) -> ReadyError {
-        if let Some(refused) = error.as_db_error() {
-            return match refused.code().code() {
-                // The server, or its administrator, ends the session: what was asked is not at fault.
-                "57P01" | "57P02" | "57P05" => ReadyError::Closed,
-                code => ReadyError::Refused { sqlstate: sqlstate(code), heard: quote(refused.message(), self.password.as_ref()) },
-            };
-        }
-        match error.source().and_then(|cause| cause.downcast_ref::<io::Error>()) {
-            Some(error) if is_flood(error) => ReadyError::Flood,
-            Some(_) => ReadyError::Protocol,
-            None if error.is_closed() => ReadyError::Closed,
-            None => ReadyError::Protocol,
+        match misread(error, self.password.as_ref()) {
+            // The question only sees that the session is over; why, its driver knows.
+            ReadyError::Closed => self.ended.get().cloned().unwrap_or(ReadyError::Closed),
+            told => told,
         }
     }
+}
+
+/// What the driver's error means, in a question or between two.
+pub(super) fn misread(error: &tokio_postgres::Error, password: Option<&Secret<String>>) -> ReadyError {
+    if let Some(refused) = error.as_db_error() {
+        return match refused.code().code() {
+            // The server, or its administrator, ends the session: what was asked is not at fault.
+            "57P01" | "57P02" | "57P05" => ReadyError::Closed,
+            code => ReadyError::Refused { sqlstate: sqlstate(code), heard: quote(refused.message(), password) },
+        };
+    }
+    if error.is_closed() {
+        return ReadyError::Closed;
+    }
+    match error.source().and_then(|cause| cause.downcast_ref::<io::Error>()) {
+        Some(cause) if is_flood(cause) => ReadyError::Flood,
+        Some(cause) if is_of_stream(error, cause) => ReadyError::Closed,
+        _ => ReadyError::Protocol,
+    }
+}
+
+/// Whether the stream broke, rather than what came over it: the driver's text is all that tells its kinds apart.
+fn is_of_stream(error: &tokio_postgres::Error, cause: &io::Error) -> bool {
+    error.to_string() == "error communicating with the server"
+        && !matches!(cause.kind(), io::ErrorKind::InvalidInput | io::ErrorKind::InvalidData)
 }
 
 async fn transposed<T>(question: OptionFuture<impl Future<Output = Result<T, ReadyError>>>) -> Result<Option<T>, ReadyError> {
@@ -202,4 +221,128 @@ async fn transposed<T>(question: OptionFuture<impl Future<Output = Result<T, Rea
 
 fn cell<'a, T: FromSql<'a>>(row: &'a Row, column: usize) -> Result<T, ReadyError> {
     row.try_get(column).map_err(|_| ReadyError::Protocol)
+}
+
+#[cfg(test)]
+mod tests {
+    use tokio::io::{AsyncReadExt, AsyncWriteExt, DuplexStream};
+
+    use super::*;
+    use crate::path::heard::Heard;
+    use crate::postgres::login::{Role, login};
+    use crate::postgres::secured::{Bounded, Secured};
+    use crate::postgres::testing::{AUTHENTICATED, error_response, message, read_startup};
+
+    const WITHIN: Duration = Duration::from_secs(5);
+    const READY: &[u8] = b"Z\0\0\0\x05I";
+    const PASSWORD: &str = "correct horse";
+
+    /// A session with a server that is played by the test.
+    async fn session() -> (Connection, DuplexStream) {
+        let (ours, mut theirs) = tokio::io::duplex(64 * 1024);
+        theirs.write_all(&[AUTHENTICATED, READY].concat()).await.unwrap();
+        let role = Role { user: "me".into(), password: Some(PASSWORD.into()), database: "orders".into() };
+        let connection = login(Secured::plain(Bounded::new(ours)), &role, WITHIN).await.unwrap();
+        read_startup(&mut theirs).await;
+        (connection, theirs)
+    }
+
+    /// Reads one question, up to its Sync; the tags of its messages.
+    async fn question(stream: &mut DuplexStream) -> String {
+        let mut tags = String::new();
+        while !tags.ends_with('S') {
+            tags.push(char::from(stream.read_u8().await.unwrap()));
+            read_startup(stream).await;
+        }
+        tags
+    }
+
+    /// An answer of boolean columns.
+    fn booleans(rows: &[&[bool]]) -> Vec<u8> {
+        let columns = rows.first().map_or(0, |row| row.len());
+        let count = u16::try_from(columns).unwrap().to_be_bytes();
+        let column = [&b"c\0"[..], &[0; 6], &16_u32.to_be_bytes(), &1_u16.to_be_bytes(), &[255; 4], &1_u16.to_be_bytes()].concat();
+        let mut answer = [&b"1\0\0\0\x042\0\0\0\x04"[..], &message(b'T', &[&count[..], &column.repeat(columns)].concat())].concat();
+        for row in rows {
+            let cells: Vec<u8> = row.iter().flat_map(|cell| [0, 0, 0, 1, u8::from(*cell)]).collect();
+            answer.extend(message(b'D', &[&count[..], &cells].concat()));
+        }
+        answer.extend(message(b'C', b"SELECT\0"));
+        answer.extend(READY);
+        answer
+    }
+
+    fn tables(names: &[&str]) -> Readiness {
+        Readiness { tables: names.iter().map(|name| (*name).to_owned()).collect(), ..Readiness::default() }
+    }
+
+    async fn answered(wanted: Readiness, answer: &[u8]) -> Result<Vec<Finding>, ReadyError> {
+        let (connection, mut server) = session().await;
+        let serve = async {
+            let asked = question(&mut server).await;
+            assert_eq!(asked, "PBDES", "one round trip, nothing prepared before");
+            // The client may hang up before the last byte, which is its right.
+            let _sent = server.write_all(answer).await;
+            drop(server);
+        };
+        tokio::join!(connection.ready(&wanted, WITHIN), serve).0
+    }
+
+    #[tokio::test]
+    async fn each_table_has_its_findings() {
+        let wanted = tables(&["good", "gone", "a.b.c", "hidden.t", "locked", "\"Both\".x"]);
+        let rows: &[&[bool]] =
+            &[&[true, true, true], &[false, false, false], &[true, false, true], &[true, true, false], &[true, false, false]];
+        let table = |name: &str| name.to_owned();
+        assert_eq!(
+            answered(wanted, &booleans(rows)).await,
+            Ok(vec![
+                Finding::MalformedTable { table: table("a.b.c") },
+                Finding::TableMissing { table: table("gone") },
+                Finding::NoSchemaUsage { table: table("hidden.t") },
+                Finding::NoSelect { table: table("locked") },
+                Finding::NoSchemaUsage { table: table("\"Both\".x") },
+                Finding::NoSelect { table: table("\"Both\".x") },
+            ])
+        );
+    }
+
+    #[tokio::test]
+    async fn an_answer_to_something_else_is_no_finding() {
+        for lie in
+            [booleans(&[&[true, true]]), booleans(&[&[true; 3][..]; 2]), booleans(&[]), message(b'?', b"garbage"), message(b'N', b"x")]
+        {
+            assert_eq!(answered(tables(&["one"]), &lie).await, Err(ReadyError::Protocol), "{lie:?}");
+        }
+        let wanted = || Readiness { replication: true, ..Readiness::default() };
+        assert_eq!(answered(wanted(), &booleans(&[&[true; 9]])).await, Err(ReadyError::Protocol));
+        assert_eq!(answered(wanted(), &booleans(&[])).await, Err(ReadyError::Protocol));
+    }
+
+    #[tokio::test]
+    async fn a_server_that_does_not_answer_is_an_error() {
+        let refusal = [error_response("42501", "aclcheck_error", &format!("no, {PASSWORD}")), READY.to_vec()].concat();
+        let heard = Heard::from_text("no, (secret)");
+        assert_eq!(answered(tables(&["t"]), &refusal).await, Err(ReadyError::Refused { sqlstate: "42501".into(), heard }));
+        assert_eq!(answered(tables(&["t"]), b"").await, Err(ReadyError::Closed));
+        let stopped = error_response("57P01", "ProcessInterrupts", "terminating connection due to administrator command");
+        assert_eq!(answered(tables(&["t"]), &stopped).await, Err(ReadyError::Closed));
+        let endless = message(b'N', format!("SNOTICE\0C00000\0M{}\0\0", "x".repeat(64 * 1024)).as_bytes()).repeat(300);
+        assert_eq!(answered(tables(&["t"]), &endless).await, Err(ReadyError::Flood));
+
+        let (connection, _server) = session().await;
+        assert_eq!(connection.ready(&tables(&["t"]), Duration::from_millis(50)).await, Err(ReadyError::Silent));
+    }
+
+    #[tokio::test]
+    async fn what_can_be_told_without_the_server_is() {
+        let (connection, mut server) = session().await;
+        let malformed = Finding::MalformedTable { table: "no table".into() };
+        assert_eq!(connection.ready(&tables(&["no table"]), WITHIN).await, Ok(vec![malformed]));
+        assert_eq!(connection.ready(&Readiness::default(), WITHIN).await, Ok(vec![]));
+        connection.close().await;
+        let mut said = Vec::new();
+        server.read_to_end(&mut said).await.unwrap();
+        assert_eq!(said, [b'X', 0, 0, 0, 4], "nothing but the goodbye");
+    }
 }

@@ -9,7 +9,31 @@ use rustls::crypto::ring;
 use rustls::pki_types::{CertificateDer, PrivateKeyDer};
 use rustls::server::WebPkiClientVerifier;
 use rustls::sign::{CertifiedKey, SingleCertAndKey};
-use rustls::{RootCertStore, ServerConfig, SupportedProtocolVersion};
+use rustls::{NamedGroup, RootCertStore, ServerConfig, SupportedProtocolVersion};
+use tokio::io::{AsyncReadExt, DuplexStream};
+
+/// A message of Postgres' protocol.
+pub(super) fn message(tag: u8, body: &[u8]) -> Vec<u8> {
+    let length = u32::try_from(body.len() + 4).unwrap();
+    [&[tag][..], &length.to_be_bytes(), body].concat()
+}
+
+/// AuthenticationOk.
+pub(super) const AUTHENTICATED: &[u8] = b"R\0\0\0\x08\0\0\0\0";
+
+/// An ErrorResponse; without a routine, as a pooler sends it.
+pub(super) fn error_response(sqlstate: &str, routine: &str, words: &str) -> Vec<u8> {
+    let routine = if routine.is_empty() { String::new() } else { format!("R{routine}\0") };
+    message(b'E', format!("SFATAL\0VFATAL\0C{sqlstate}\0M{words}\0{routine}\0").as_bytes())
+}
+
+/// Reads a startup message, without its length.
+pub(super) async fn read_startup(stream: &mut DuplexStream) -> Vec<u8> {
+    let length = stream.read_u32().await.unwrap();
+    let mut body = vec![0; usize::try_from(length).unwrap() - 4];
+    stream.read_exact(&mut body).await.unwrap();
+    body
+}
 
 /// PEM by hand.
 pub(super) fn pem(kind: &str, der: &[u8]) -> String {
@@ -40,7 +64,10 @@ impl Identity {
     }
 
     pub(super) fn server(&self, version: &'static SupportedProtocolVersion, clients: Option<&Authority>) -> Arc<ServerConfig> {
-        let provider = Arc::new(ring::default_provider());
+        // Only this group, as Postgres up to 17 unless told otherwise.
+        let mut provider = ring::default_provider();
+        provider.kx_groups.retain(|group| group.name() == NamedGroup::secp256r1);
+        let provider = Arc::new(provider);
         let key = PrivateKeyDer::try_from(self.key.clone()).unwrap();
         let key = provider.key_provider.load_private_key(key).unwrap();
         let identity = CertifiedKey::new(self.chain.clone(), key);
@@ -125,10 +152,6 @@ impl Authority {
         let key = KeyPair::generate().unwrap();
         let certificate = version_1(&self.name, common_name, &key, &self.key);
         Identity { chain: vec![certificate], key: key.serialize_der() }
-    }
-
-    pub(super) fn version_1_client(&self, common_name: &str) -> Identity {
-        self.version_1(common_name)
     }
 }
 

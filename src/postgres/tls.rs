@@ -198,8 +198,8 @@ mod tests {
             TlsSettings::new(SslMode::Require, None, Some((chain, &Secret::from(key)))).map(|settings| settings.client.is_some())
         };
         assert_eq!(new(&one.pem(), &one.key_pem()), Ok(true));
-        assert_eq!(new(&authority.version_1_client("one").pem(), &one.key_pem()), Err(ClientKeyError::Mismatch.into()));
-        let old = authority.version_1_client("old");
+        assert_eq!(new(&authority.version_1("one").pem(), &one.key_pem()), Err(ClientKeyError::Mismatch.into()));
+        let old = authority.version_1("old");
         assert_eq!(new(&old.pem(), &old.key_pem()), Ok(true));
         assert_eq!(new(&one.pem(), &other.key_pem()), Err(ClientKeyError::Mismatch.into()));
         assert_eq!(new(&one.pem(), &one.pem()), Err(ClientKeyError::NotAKey.into()));

@@ -173,11 +173,7 @@ impl<S: AsyncRead + AsyncWrite + Unpin> TlsConnect<Watched<S>> for Finished {
 #[cfg(test)]
 mod tests {
     use super::*;
-
-    fn message(tag: u8, body: &[u8]) -> Vec<u8> {
-        let length = u32::try_from(body.len() + 4).unwrap();
-        [&[tag][..], &length.to_be_bytes(), body].concat()
-    }
+    use crate::postgres::testing::message;
 
     #[test]
     fn progress_is_seen_however_the_bytes_arrive() {
