@@ -29,7 +29,6 @@ mod relay;
 mod scratch;
 mod server;
 mod tools;
-pub use terraform::{Found, Ran, SOURCE, Terraform};
 mod terraform;
 mod wait;
 
@@ -42,4 +41,5 @@ pub use port::free_port;
 pub use postgres::{Flavour, Postgres, PostgresBuilder, Tls};
 pub use relay::Relay;
 pub use scratch::base_folder;
+pub use terraform::{Found, Ran, SOURCE, Terraform};
 pub use wait::{wait_for, wait_until};
