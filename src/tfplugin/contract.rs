@@ -4,7 +4,7 @@ use super::attribute_path::AttributePath;
 use super::msgpack;
 use super::schema::{Attribute, Nesting, Presence, Schema, Shape, Type, object_type};
 use super::transform::{strip_write_only, unknown_at};
-use super::value::{Refinement, Value, paired};
+use super::value::{Refinement, Value};
 
 /// What Terraform would reject in a planned create or update ("Provider produced invalid plan"). Empty: nothing. Names places, not values.
 #[must_use]
@@ -129,7 +129,7 @@ fn plan_nested(nesting: Nesting, inner: &[Attribute], values: [&Value; 3], path:
                 plan_element(inner, [&Value::Null, config, planned], path, &mut faults);
                 faults.is_empty()
             };
-            if !paired(plans, configs, fits) {
+            if plans.len() != configs.len() || !mutual(plans, configs, fits) {
                 faults.push(format!("`{path}` is planned with other elements than configured"));
             }
         }
@@ -173,10 +173,7 @@ fn compatible(r#type: &Type, before: &Value, after: &Value, path: &AttributePath
                 compatible(inner, this, that, path, &mut faults);
                 faults.is_empty()
             };
-            // Elements with unknowns in them fit many, so the wholly known ones choose first.
-            let mut these = these.clone();
-            these.sort_by_key(|this| unknown_at(this, inner).is_some());
-            if !paired(&these, those, fits) {
+            if !mutual(these, those, fits) {
                 faults.push(format!("`{path}` has other elements than planned"));
             }
         }
@@ -193,6 +190,12 @@ fn compatible(r#type: &Type, before: &Value, after: &Value, path: &AttributePath
         (r#type, before, after) if before.equals(after, r#type) => {}
         _ => faults.push(format!("`{path}` is not as planned")),
     }
+}
+
+/// Terraform's test for elements that nothing tells apart: each has one on the other side that fits, maybe not one of its own, since two
+/// unknown elements may turn out to be one.
+fn mutual(these: &[Value], those: &[Value], fits: impl Fn(&Value, &Value) -> bool) -> bool {
+    these.iter().all(|this| those.iter().any(|that| fits(this, that))) && those.iter().all(|that| these.iter().any(|this| fits(this, that)))
 }
 
 fn keeps(promise: &Refinement, value: &Value) -> bool {

@@ -107,7 +107,7 @@ impl Value {
 }
 
 /// Whether each element of one side has a partner of its own on the other. Quick where the order is the same, as it is in most plans.
-pub(super) fn paired<T>(these: &[T], those: &[T], fits: impl Fn(&T, &T) -> bool) -> bool {
+fn paired<T>(these: &[T], those: &[T], fits: impl Fn(&T, &T) -> bool) -> bool {
     let mut free: Vec<&T> = those.iter().collect();
     these.len() == those.len()
         && these.iter().all(|this| match free.iter().position(|that| fits(this, that)) {
