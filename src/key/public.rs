@@ -154,10 +154,10 @@ mod tests {
         let key: PublicKey = format!("  {ED25519}  me@laptop with words \r\n").parse().unwrap();
         assert_eq!(key.to_string(), ED25519);
         assert_eq!(key.algorithm(), "ssh-ed25519");
-        assert_eq!(key.fingerprint(), "SHA256:ldyiXa1JQakitNU5tErauu8DvWQ1dZ7aXu+rm7KQuog");
+        assert_eq!(key.fingerprint(), "SHA256:T7SvZ2cslqpPj6nKzitCBHHlpVF3r3MvLwmFL0fk0IE");
         assert_eq!(key, ED25519.parse().unwrap());
         assert_eq!(key.rsa_bits(), None);
-        assert_eq!(format!("{key:?}"), "ssh-ed25519 SHA256:ldyiXa1JQakitNU5tErauu8DvWQ1dZ7aXu+rm7KQuog");
+        assert_eq!(format!("{key:?}"), "ssh-ed25519 SHA256:T7SvZ2cslqpPj6nKzitCBHHlpVF3r3MvLwmFL0fk0IE");
     }
 
     #[test]

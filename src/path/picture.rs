@@ -111,11 +111,11 @@ mod tests {
 
     #[test]
     fn a_broken_hop_is_marked_and_what_lies_behind_it_is_dotted() {
-        assert_eq!(
-            draw(&route("db.internal"), Reach::Failed(Stage::Forward)),
-            "  here --- bastion.example.com:22 --- user tf  -x- db.internal:5432   ... app@orders\n  \
-                       reached, key matches       accepted     forwarding refused"
-        );
+        let drawn = [
+            "  here --- bastion.example.com:22 --- user tf  -x- db.internal:5432   ... app@orders",
+            "           reached, key matches       accepted     forwarding refused",
+        ];
+        assert_eq!(draw(&route("db.internal"), Reach::Failed(Stage::Forward)), drawn.join("\n"));
     }
 
     #[test]
