@@ -28,8 +28,8 @@ mod process;
 mod relay;
 mod scratch;
 mod server;
-mod tools;
 mod terraform;
+mod tools;
 mod wait;
 
 pub use bastion::{Bastion, BastionBuilder, ClientKey, KeyType, Login};

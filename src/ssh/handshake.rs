@@ -5,9 +5,9 @@ use std::io;
 use std::sync::Arc;
 use std::time::Duration;
 
+use russh::Preferred;
 use russh::client::{Config, GexParams, Handle, connect_stream};
 use russh::keys::ssh_key::{Algorithm, EcdsaCurve, HashAlg};
-use russh::Preferred;
 use russh::{AlgorithmKind, SshId, cipher, kex, mac};
 use tokio::time::timeout;
 

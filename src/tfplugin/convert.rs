@@ -70,23 +70,35 @@ fn diagnostic(diagnostic: Diagnostic) -> proto::Diagnostic {
         Severity::Error => proto::diagnostic::Severity::Error,
         Severity::Warning => proto::diagnostic::Severity::Warning,
     };
-    // Terraform points at the whole block only when there is no path at all.
-    let attribute = (!diagnostic.attribute.steps().is_empty()).then(|| path(&diagnostic.attribute));
-    proto::Diagnostic { severity: severity.into(), summary: diagnostic.summary, detail: diagnostic.detail, attribute }
+    // Terraform (1.11) points at the line of an argument, but at the resource's first line for a path that leads into an argument, and never
+    // prints the path: so the argument gets the line, and the text the path.
+    let argument = diagnostic.attribute.steps().first().map(path_of_one);
+    let detail = match diagnostic.attribute.steps() {
+        [] | [_] => diagnostic.detail,
+        _ => format!("{}\n\nThis is about `{}`.", diagnostic.detail, diagnostic.attribute),
+    };
+    proto::Diagnostic { severity: severity.into(), summary: diagnostic.summary, detail, attribute: argument }
+}
+
+fn path_of_one(step: &Step) -> proto::AttributePath {
+    proto::AttributePath { steps: vec![proto_step(step)] }
 }
 
 /// A path for the wire.
 #[must_use]
 pub fn path(path: &AttributePath) -> proto::AttributePath {
+    proto::AttributePath { steps: path.steps().iter().map(proto_step).collect() }
+}
+
+fn proto_step(step: &Step) -> proto::attribute_path::Step {
     use proto::attribute_path::step::Selector;
 
-    let step = |step: &Step| match step {
+    let selector = match step {
         Step::Attribute(name) => Selector::AttributeName(name.clone()),
         Step::Key(key) => Selector::ElementKeyString(key.clone()),
         Step::Index(index) => Selector::ElementKeyInt(*index),
     };
-    let steps = path.steps().iter().map(|of| proto::attribute_path::Step { selector: Some(step(of)) });
-    proto::AttributePath { steps: steps.collect() }
+    proto::attribute_path::Step { selector: Some(selector) }
 }
 
 /// A moment for the wire; moments before 1970 do not occur.
@@ -224,13 +236,14 @@ mod tests {
     }
 
     #[test]
-    fn paths_keep_their_steps_and_the_root_is_absent() {
+    fn a_path_points_at_its_argument_and_is_told_in_words() {
         let mut all = Diagnostics::new();
         all.error(AttributePath::of("rules").key("ssh").attribute("peers").index(2), "s", "d");
         all.warning(AttributePath::root(), "w", "");
         let sent = diagnostics(all);
         assert_eq!(sent[0].severity, 1);
-        assert_eq!(sent[0].attribute.as_ref().unwrap().steps.len(), 4);
+        assert_eq!(sent[0].attribute, Some(path(&AttributePath::of("rules"))));
+        assert_eq!(sent[0].detail, "d\n\nThis is about `rules[\"ssh\"].peers[2]`.");
         assert_eq!((sent[1].severity, sent[1].attribute.is_none()), (2, true));
     }
 

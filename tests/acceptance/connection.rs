@@ -92,7 +92,8 @@ fn import_by_id_and_what_it_cannot_bring() {
     assert_eq!(planned(&bench.terraform)[ADDRESS], ["update"]);
     bench.settle(&[&block]);
     assert_eq!(bench.attributes(ADDRESS)["id"], id);
-    let said = bench.terraform.run(&["import", "-no-color", "bastion_postgres_connection.other", "nonsense"]).unwrap().failed().unwrap();
+    bench.terraform.run(&["state", "rm", ADDRESS]).unwrap().ok().unwrap();
+    let said = bench.terraform.run(&["import", "-no-color", ADDRESS, "nonsense"]).unwrap().failed().unwrap();
     assert_says(&said, &["The import id is not a connection"]);
 }
 

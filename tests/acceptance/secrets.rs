@@ -2,22 +2,33 @@
 
 use crate::support::{Bench, PASSPHRASE};
 
+/// A password that Postgres refuses: a failure quotes much.
+const WRONG: &str = "a wrong but secret password";
+
 #[test]
 fn no_secret_in_state_plan_or_trace_logs() {
-    let bench = Bench::new();
-    let supplied = crate::support::quote(&bench.key.private_key);
-    let tunnel = bench.tunnel();
-    let other = bench.tunnel().named("supplied").without("key_pairs").set("supplied_key", format!("{{ private_key_wo = {supplied} }}"));
+    let mut bench = Bench::new();
+    // From variables: Terraform itself quotes the configuration's lines in its messages.
+    let mut variables = String::new();
+    let key = bench.key.private_key.clone();
+    for (name, value) in [("password", bench.lab.password()), ("passphrase", PASSPHRASE), ("key", &key), ("wrong", WRONG)] {
+        variables.push_str(&format!("variable {name:?} {{\n  type = string\n  sensitive = true\n  ephemeral = true\n}}\n"));
+        bench.terraform.set(name, value);
+    }
+    bench.terraform.write("variables.tf", &variables).unwrap();
+    let pairs = "{ passphrase_wo = var.passphrase, passphrase_wo_version = 1 }";
+    let tunnel = bench.tunnel().set("key_pairs", pairs);
+    let other = bench.tunnel().named("supplied").without("key_pairs").set("supplied_key", "{ private_key_wo = var.key }");
     let through = |name: &str| format!("bastion_ssh_tunnel_connection.{name}.tunnel");
     bench.settle(&[&tunnel]);
     bench.authorize_from_state();
     let both: Vec<String> =
         serde_json::from_value(bench.attributes("bastion_ssh_tunnel_connection.bastion")["public_keys"].clone()).unwrap();
     bench.lab.bastion.authorize("neosync", &[&both[0], &both[1], &bench.key.public_key]).unwrap();
-    let one = bench.connection().set("ssh_tunnel", through("bastion")).text("ssh_passphrase_wo", PASSPHRASE);
-    let two = bench.connection().named("two").set("ssh_tunnel", through("supplied")).text("ssh_private_key_wo", &bench.key.private_key);
-    let wrong = bench.connection().named("wrong").set("ssh_tunnel", through("supplied")).text("ssh_private_key_wo", &bench.key.private_key);
-    let wrong = wrong.text("password_wo", "a wrong but secret password");
+    let connection = bench.connection().set("password_wo", "var.password");
+    let one = connection.clone().set("ssh_tunnel", through("bastion")).set("ssh_passphrase_wo", "var.passphrase");
+    let two = connection.named("two").set("ssh_tunnel", through("supplied")).set("ssh_private_key_wo", "var.key");
+    let wrong = two.clone().named("wrong").set("password_wo", "var.wrong");
     bench.write(&[&tunnel, &other, &one, &two, &wrong]);
 
     let mut said = String::new();
@@ -33,8 +44,7 @@ fn no_secret_in_state_plan_or_trace_logs() {
     let state = bench.terraform.state().unwrap();
     // A line from the middle of the key: its head is the same in all keys.
     let key = bench.key.private_key.lines().nth(2).unwrap();
-    let secrets =
-        [("password", bench.lab.password()), ("wrong password", "a wrong but secret password"), ("passphrase", PASSPHRASE), ("key", key)];
+    let secrets = [("password", bench.lab.password()), ("wrong password", WRONG), ("passphrase", PASSPHRASE), ("key", key)];
     for (what, secret) in secrets {
         // The configuration itself is part of a plan file, as the user wrote it; the planned values are not allowed to be.
         let planned: serde_json::Value = serde_json::from_str(plan.lines().find(|line| line.starts_with('{')).unwrap()).unwrap();

@@ -202,7 +202,7 @@ fn key_arguments(config: &Model, diagnostics: &mut Diagnostics) {
             (Attr::Null, Attr::Null) => diagnostics.error(
                 AttributePath::of("ssh_private_key_wo"),
                 "The tunnel's private key is missing",
-                "The tunnel object holds none, because its key was supplied: give it here as well.",
+                "The tunnel object holds none, because its key was supplied: give it as `ssh_private_key_wo` as well.",
             ),
             (Attr::Known(text), Attr::Null) | (Attr::Null, Attr::Known(text)) => judge_key(text, passphrase, diagnostics),
             _ => {}
