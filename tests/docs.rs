@@ -1,4 +1,5 @@
 //! Keeps the reference in docs/ equal to the schemas: compares, or writes it with `BLESS=1` (`make docs`).
+#![cfg(test)]
 
 use std::collections::BTreeMap;
 use std::fmt::Write as _;
@@ -17,13 +18,13 @@ fn pages() -> BTreeMap<String, String> {
     let registry = registry();
     let mut pages = BTreeMap::from([(
         "index.md".to_owned(),
-        page("bastion Provider", "", &registry.configuration.schema(), "provider/provider.tf", None),
+        page("bastion Provider", "", registry.configuration.schema(), "provider/provider.tf", None),
     )]);
     for (name, resource) in &registry.resources {
         let short = name.trim_start_matches("bastion_");
         let example = format!("resources/{name}/resource.tf");
         let import = format!("resources/{name}/import.sh");
-        pages.insert(format!("resources/{short}.md"), page(name, "Resource", &resource.schema(), &example, Some(&import)));
+        pages.insert(format!("resources/{short}.md"), page(name, "Resource", resource.schema(), &example, Some(&import)));
     }
     pages
 }

@@ -1,4 +1,5 @@
 //! Acceptance: the real terraform with the built provider against the lab's real sshd and Postgres. One promise a test.
+#![cfg(test)]
 
 mod arguments;
 mod connection;
