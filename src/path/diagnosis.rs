@@ -78,7 +78,9 @@ impl fmt::Display for Diagnosis {
             _ => Reach::Failed(self.stage()),
         };
         writeln!(f, "{}\n", picture::draw(&self.route, reach))?;
-        labelled(f, "Heard", "", &self.heard_line())?;
+        if self.cause.is_heard() {
+            labelled(f, "Heard", "", &self.heard_line())?;
+        }
         if !words.means.is_empty() {
             labelled(f, "Means", "", &words.means)?;
         }

@@ -3,6 +3,7 @@
 
 mod arguments;
 mod connection;
+mod examples;
 mod faults;
 mod lifecycle;
 mod rotation;
