@@ -3,15 +3,15 @@
 use tokio_util::sync::CancellationToken;
 
 use crate::tfplugin::attribute_path::AttributePath;
-use crate::tfplugin::convert;
 use crate::tfplugin::diagnostic::Diagnostics;
 use crate::tfplugin::erased::{ErasedApplied, ErasedApply, ErasedChange, ErasedKept, ErasedResource, Registry};
 use crate::tfplugin::kind::Private;
 use crate::tfplugin::proto::tfplugin6::{
     DynamicValue, apply_resource_change, plan_resource_change, read_resource, validate_resource_config,
 };
+use crate::tfplugin::schema::transform::{mark_computed_unknown, strip_write_only};
 use crate::tfplugin::schema::{Attribute, Nesting, Schema, Shape, Type};
-use crate::tfplugin::transform::{mark_computed_unknown, strip_write_only};
+use crate::tfplugin::server::convert;
 use crate::tfplugin::value::Value;
 
 pub(super) fn find<'a>(registry: &'a Registry, type_name: &str) -> Result<&'a dyn ErasedResource, Diagnostics> {
@@ -183,7 +183,7 @@ fn left(done: &ErasedApplied, block: &Type, request: &apply_resource_change::Req
         Err(misfit) => {
             diagnostics.append(misfit);
             let known = convert::decode(request.planned_state.as_ref(), block)
-                .map(crate::tfplugin::transform::null_unknowns)
+                .map(crate::tfplugin::schema::transform::null_unknowns)
                 .and_then(|planned| convert::encode(&planned, block));
             (known.ok(), done.private.0.clone(), diagnostics)
         }

@@ -1,9 +1,11 @@
 //! Rust types for configurations: three-state attributes, and structs that are objects.
 
+mod types;
+
 use std::collections::BTreeMap;
 
-use super::attribute_path::AttributePath;
-use super::value::Value;
+use crate::tfplugin::attribute_path::AttributePath;
+use crate::tfplugin::value::Value;
 
 /// An attribute's value in a plan: absent, not known yet, or known.
 #[derive(Clone, Debug, Default, PartialEq, Eq, PartialOrd, Ord)]

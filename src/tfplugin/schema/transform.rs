@@ -2,9 +2,9 @@
 
 use std::collections::BTreeMap;
 
-use super::attribute_path::AttributePath;
-use super::schema::{Attribute, Nesting, Presence, Schema, Shape, Type};
-use super::value::Value;
+use super::{Attribute, Nesting, Presence, Schema, Shape, Type};
+use crate::tfplugin::attribute_path::AttributePath;
+use crate::tfplugin::value::Value;
 
 /// The value with every write-only attribute null, at any nesting.
 #[must_use]
@@ -142,8 +142,8 @@ pub fn null_unknowns(value: Value) -> Value {
 
 #[cfg(test)]
 mod tests {
-    use super::super::schema::{map_of, nested_list, nested_map, nested_set, nested_single, set_of, string};
     use super::*;
+    use crate::tfplugin::schema::{map_of, nested_list, nested_map, nested_set, nested_single, set_of, string};
 
     fn object<const N: usize>(fields: [(&str, Value); N]) -> Value {
         Value::Map(fields.into_iter().map(|(name, field)| (name.to_owned(), field)).collect())
