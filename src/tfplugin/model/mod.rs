@@ -36,11 +36,6 @@ impl<T> Attr<T> {
         }
     }
 
-    /// Known if there is a value, else null.
-    pub fn from_option(value: Option<T>) -> Self {
-        value.map_or(Self::Null, Self::Known)
-    }
-
     /// Whether it was not given.
     pub const fn is_null(&self) -> bool {
         matches!(self, Self::Null)
@@ -310,6 +305,6 @@ mod tests {
         assert_eq!(Attr::Null.or(5432), Attr::Known(5432));
         assert_eq!(Attr::Unknown.or(5432), Attr::Unknown);
         assert_eq!(Attr::Known(1).or(5432), Attr::Known(1));
-        assert_eq!(Attr::from_option(Some(2)).map(|number| number + 1).as_ref().into_known(), Some(&3));
+        assert_eq!(Attr::Known(2).map(|number| number + 1).as_ref().into_known(), Some(&3));
     }
 }

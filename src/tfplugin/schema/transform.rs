@@ -88,12 +88,6 @@ fn element(value: &Value, at: usize) -> &Value {
     }
 }
 
-/// Where the first unknown value stands; `None` if all is known. Without a type, every key counts as an attribute: see [`unknown_at`].
-#[must_use]
-pub fn find_unknown(value: &Value) -> Option<AttributePath> {
-    find_below(value, None, AttributePath::root())
-}
-
 /// Where the first unknown value of the type stands, in steps that Terraform can follow; `None` if all is known.
 #[must_use]
 pub fn unknown_at(value: &Value, r#type: &Type) -> Option<AttributePath> {
@@ -105,7 +99,9 @@ fn find_below(value: &Value, r#type: Option<&Type>, path: AttributePath) -> Opti
         (Value::Unknown(_), _) => Some(path),
         (Value::Null | Value::Bool(_) | Value::Number(_) | Value::String(_), _) => None,
         // Elements of sets have no address.
-        (Value::List(elements), Some(Type::Set(_))) => elements.iter().any(|element| find_unknown(element).is_some()).then_some(path),
+        (Value::List(elements), Some(Type::Set(inner))) => {
+            elements.iter().any(|element| unknown_at(element, inner).is_some()).then_some(path)
+        }
         (Value::List(elements), r#type) => (0_i64..).zip(elements).enumerate().find_map(|(place, (at, element))| {
             let inner = match r#type {
                 Some(Type::List(inner)) => Some(&**inner),
