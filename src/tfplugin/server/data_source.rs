@@ -2,10 +2,10 @@
 
 use tokio_util::sync::CancellationToken;
 
-use crate::tfplugin::convert;
 use crate::tfplugin::diagnostic::Diagnostics;
 use crate::tfplugin::erased::{ErasedDataSource, Registry};
 use crate::tfplugin::proto::tfplugin6::{read_data_source, validate_data_resource_config};
+use crate::tfplugin::server::convert;
 
 fn find<'a>(registry: &'a Registry, type_name: &str) -> Result<&'a dyn ErasedDataSource, Diagnostics> {
     registry.data_sources.get(type_name).map(AsRef::as_ref).ok_or_else(|| super::unheard_of("data source", type_name))

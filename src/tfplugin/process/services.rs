@@ -12,15 +12,15 @@ use tonic::codegen::{BoxFuture, BoxStream, Service, http};
 use tonic::server::NamedService;
 use tonic::{Request, Response, Status, Streaming};
 
-use super::proto::health::health_check_response::ServingStatus;
-use super::proto::health::health_server::{Health, HealthServer};
-use super::proto::health::{HealthCheckRequest, HealthCheckResponse};
-use super::proto::plugin::grpc_broker_server::{GrpcBroker, GrpcBrokerServer};
-use super::proto::plugin::grpc_controller_server::{GrpcController, GrpcControllerServer};
-use super::proto::plugin::grpc_stdio_server::{GrpcStdio, GrpcStdioServer};
-use super::proto::plugin::{ConnInfo, Empty, StdioData};
-use super::proto::tfplugin6::provider_server::ProviderServer;
-use super::server::{MAX_MESSAGE, Server};
+use crate::tfplugin::proto::health::health_check_response::ServingStatus;
+use crate::tfplugin::proto::health::health_server::{Health, HealthServer};
+use crate::tfplugin::proto::health::{HealthCheckRequest, HealthCheckResponse};
+use crate::tfplugin::proto::plugin::grpc_broker_server::{GrpcBroker, GrpcBrokerServer};
+use crate::tfplugin::proto::plugin::grpc_controller_server::{GrpcController, GrpcControllerServer};
+use crate::tfplugin::proto::plugin::grpc_stdio_server::{GrpcStdio, GrpcStdioServer};
+use crate::tfplugin::proto::plugin::{ConnInfo, Empty, StdioData};
+use crate::tfplugin::proto::tfplugin6::provider_server::ProviderServer;
+use crate::tfplugin::server::{MAX_MESSAGE, Server};
 
 /// The name that the launcher's ping asks the health service for.
 const PLUGIN: &str = "plugin";

@@ -3,12 +3,12 @@
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 
-use super::super::adapter::tests::{Thing, Things, advice, assert_fault, refused, schema, summaries, thing};
-use super::super::erased::Registry;
-use super::super::kind::{Function, FunctionError, Opened, Parameter, Signature};
-use super::super::model::{Attr, model};
-use super::super::schema::Type;
 use super::*;
+use crate::tfplugin::erased::Registry;
+use crate::tfplugin::erased::adapter::tests::{Thing, Things, advice, assert_fault, refused, schema, summaries, thing};
+use crate::tfplugin::kind::{Function, FunctionError, Opened, Parameter, Signature};
+use crate::tfplugin::model::{Attr, model};
+use crate::tfplugin::schema::Type;
 
 /// One type for all that only reads.
 struct Reads {

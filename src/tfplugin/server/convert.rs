@@ -2,16 +2,16 @@
 
 use std::time::{SystemTime, UNIX_EPOCH};
 
-use super::attribute_path::{AttributePath, Step};
-use super::diagnostic::{Diagnostic, Diagnostics, Severity};
-use super::erased::Registry;
-use super::fault;
-use super::json::decode_json;
-use super::kind::{FunctionError, Parameter, Signature};
-use super::msgpack;
-use super::proto::tfplugin6 as proto;
-use super::schema::{Attribute, Nesting, Presence, Schema, Shape, Type};
-use super::value::Value;
+use crate::tfplugin::attribute_path::{AttributePath, Step};
+use crate::tfplugin::diagnostic::{Diagnostic, Diagnostics, Severity};
+use crate::tfplugin::erased::Registry;
+use crate::tfplugin::fault;
+use crate::tfplugin::kind::{FunctionError, Parameter, Signature};
+use crate::tfplugin::proto::tfplugin6 as proto;
+use crate::tfplugin::schema::{Attribute, Nesting, Presence, Schema, Shape, Type};
+use crate::tfplugin::value::Value;
+use crate::tfplugin::value::json::decode_json;
+use crate::tfplugin::value::msgpack;
 
 /// A value of `kind` from the wire; an absent one is null.
 ///

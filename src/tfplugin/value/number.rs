@@ -57,7 +57,7 @@ pub(super) fn form(number: &BigDecimal) -> Result<Form, Problem> {
 }
 
 /// The number as an integer, if it is one and fits.
-pub(super) fn to_i64(number: &BigDecimal) -> Result<Option<i64>, Problem> {
+pub(in crate::tfplugin) fn to_i64(number: &BigDecimal) -> Result<Option<i64>, Problem> {
     if written_digits(number) > MAX_DIGITS {
         return Err(Problem::NumberTooLong);
     }

@@ -5,12 +5,12 @@ use std::collections::BTreeMap;
 use bigdecimal::BigDecimal;
 use rmp::encode::{self as write, ByteBuf};
 
+use super::Value;
 use super::codec_error::{DecodeError, EncodeError, MAX_DEPTH, Problem, Trouble, quoted};
 use super::number::{self, Form};
 use super::refinement;
-use super::schema::Type;
 use super::token::{Reader, Token};
-use super::value::Value;
+use crate::tfplugin::schema::Type;
 
 /// The extension of an unknown value about which more is known. Extension 0 is a plain one, and any other is read as that.
 pub(super) const EXT_REFINED: i8 = 12;

@@ -1,18 +1,21 @@
 //! Every kind as the server sees it: the same verbs over plain values, so that kinds of different models fit one table.
 
+pub mod adapter;
+mod adapter_read;
+
 use std::collections::BTreeMap;
 use std::time::SystemTime;
 
 use tokio_util::sync::CancellationToken;
 
-use super::adapter::{Adapter, Guarded};
-use super::attribute_path::AttributePath;
-use super::diagnostic::Diagnostics;
-use super::kind::{Boxed, Configuration, DataSource, Ephemeral, Function, Private, Resource};
-use super::schema::Schema;
-use super::value::Value;
+use self::adapter::{Adapter, Guarded};
+use crate::tfplugin::attribute_path::AttributePath;
+use crate::tfplugin::diagnostic::Diagnostics;
+use crate::tfplugin::kind::{Boxed, Configuration, DataSource, Ephemeral, Function, Private, Resource};
+use crate::tfplugin::schema::Schema;
+use crate::tfplugin::value::Value;
 
-/// What Terraform keeps of one object: [`super::kind::Kept`] without its model.
+/// What Terraform keeps of one object: [`Kept`](crate::tfplugin::kind::Kept) without its model.
 #[derive(Clone)]
 pub struct ErasedKept {
     /// Of the schema's type; never null. Write-only attributes are null.
@@ -21,7 +24,7 @@ pub struct ErasedKept {
     pub private: Private,
 }
 
-/// A create or an update to be planned: [`super::kind::Change`] without its model.
+/// A create or an update to be planned: [`Change`](crate::tfplugin::kind::Change) without its model.
 pub struct ErasedChange {
     /// Absent: create.
     pub prior: Option<Value>,
@@ -46,7 +49,7 @@ pub struct ErasedPlanned {
     pub warnings: Diagnostics,
 }
 
-/// A planned change to be made: [`super::kind::Apply`] without its model.
+/// A planned change to be made: [`Apply`](crate::tfplugin::kind::Apply) without its model.
 pub struct ErasedApply {
     /// Absent: create.
     pub prior: Option<Value>,
@@ -68,7 +71,7 @@ pub struct ErasedApplied {
     pub diagnostics: Diagnostics,
 }
 
-/// An opened ephemeral resource: [`super::kind::Opened`] without its model.
+/// An opened ephemeral resource: [`Opened`](crate::tfplugin::kind::Opened) without its model.
 pub struct ErasedOpened {
     /// Of the schema's type.
     pub result: Value,

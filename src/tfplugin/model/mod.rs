@@ -1,9 +1,11 @@
 //! Rust types for configurations: three-state attributes, and structs that are objects.
 
+mod types;
+
 use std::collections::BTreeMap;
 
-use super::attribute_path::AttributePath;
-use super::value::Value;
+use crate::tfplugin::attribute_path::AttributePath;
+use crate::tfplugin::value::Value;
 
 /// An attribute's value in a plan: absent, not known yet, or known.
 #[derive(Clone, Debug, Default, PartialEq, Eq, PartialOrd, Ord)]
@@ -32,11 +34,6 @@ impl<T> Attr<T> {
             Self::Known(value) => Some(value),
             Self::Null | Self::Unknown => None,
         }
-    }
-
-    /// Known if there is a value, else null.
-    pub fn from_option(value: Option<T>) -> Self {
-        value.map_or(Self::Null, Self::Known)
     }
 
     /// Whether it was not given.
@@ -308,6 +305,6 @@ mod tests {
         assert_eq!(Attr::Null.or(5432), Attr::Known(5432));
         assert_eq!(Attr::Unknown.or(5432), Attr::Unknown);
         assert_eq!(Attr::Known(1).or(5432), Attr::Known(1));
-        assert_eq!(Attr::from_option(Some(2)).map(|number| number + 1).as_ref().into_known(), Some(&3));
+        assert_eq!(Attr::Known(2).map(|number| number + 1).as_ref().into_known(), Some(&3));
     }
 }

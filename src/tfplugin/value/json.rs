@@ -4,10 +4,10 @@ use std::collections::BTreeMap;
 
 use serde_json::{Map, Number, Value as Json};
 
+use super::Value;
 use super::codec_error::{DecodeError, EncodeError, MAX_DEPTH, Problem, Trouble, quoted};
 use super::number;
-use super::schema::Type;
-use super::value::Value;
+use crate::tfplugin::schema::Type;
 
 /// What to do with objects whose attributes are not exactly those of the type.
 #[derive(Clone, Copy)]

@@ -7,7 +7,7 @@ use bigdecimal::BigDecimal;
 use super::codec_error::Problem;
 use super::msgpack::{decimal, put_number};
 use super::token::{Reader, Token};
-use super::value::{Refinement, Value};
+use super::{Refinement, Value};
 
 // Keys of the payload's map (cty's format).
 const NULLNESS: i64 = 1;

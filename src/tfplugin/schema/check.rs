@@ -2,9 +2,9 @@
 
 use std::collections::BTreeSet;
 
-use super::attribute_path::AttributePath;
-use super::erased::Registry;
-use super::schema::{Attribute, Nesting, Presence, Schema, Shape, Type};
+use super::{Attribute, Nesting, Presence, Schema, Shape, Type};
+use crate::tfplugin::attribute_path::AttributePath;
+use crate::tfplugin::erased::Registry;
 
 /// Names that mean something to Terraform itself at the root of a resource, data source or ephemeral resource.
 const RESERVED: [&str; 7] = ["count", "for_each", "depends_on", "provider", "lifecycle", "connection", "provisioner"];
@@ -147,8 +147,8 @@ impl Registry {
 
 #[cfg(test)]
 mod tests {
-    use super::super::schema::{boolean, dynamic, list_of, nested_list, nested_set, nested_single, object, set_of, string};
     use super::*;
+    use crate::tfplugin::schema::{boolean, dynamic, list_of, nested_list, nested_set, nested_single, object, set_of, string};
 
     fn broken(attributes: Vec<Attribute>) -> String {
         Schema::new("", attributes).check().unwrap_err()

@@ -1,5 +1,8 @@
 //! What a resource's configuration may hold.
 
+mod check;
+pub mod transform;
+
 use std::collections::BTreeMap;
 
 /// A type constraint.

@@ -1,6 +1,6 @@
 //! What can be wrong with an encoded value or type, and where in it.
 
-use super::attribute_path::{AttributePath, Step};
+use crate::tfplugin::attribute_path::{AttributePath, Step};
 
 /// A value that cannot be decoded or encoded. Never quotes the value.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]

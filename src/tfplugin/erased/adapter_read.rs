@@ -5,13 +5,13 @@ use std::time::SystemTime;
 use tokio_util::sync::CancellationToken;
 
 use super::adapter::{Adapter, answer, configured, guard, judge, known};
-use super::diagnostic::Diagnostics;
-use super::erased::{ErasedConfiguration, ErasedDataSource, ErasedEphemeral, ErasedOpened};
-use super::fault;
-use super::kind::{Boxed, Call, Configuration, DataSource, Ephemeral, Private};
-use super::model::IntoValue;
-use super::schema::Schema;
-use super::value::Value;
+use super::{ErasedConfiguration, ErasedDataSource, ErasedEphemeral, ErasedOpened};
+use crate::tfplugin::diagnostic::Diagnostics;
+use crate::tfplugin::fault;
+use crate::tfplugin::kind::{Boxed, Call, Configuration, DataSource, Ephemeral, Private};
+use crate::tfplugin::model::IntoValue;
+use crate::tfplugin::schema::Schema;
+use crate::tfplugin::value::Value;
 
 /// What a fault diagnostic calls the provider's own block.
 const CONFIGURATION: &str = "provider configuration";

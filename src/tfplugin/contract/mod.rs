@@ -1,10 +1,12 @@
 //! Terraform's own judgement of a provider's answers, copied so that "inconsistent result" shows in a test and not before a user.
 
-use super::attribute_path::AttributePath;
-use super::msgpack;
-use super::schema::{Attribute, Nesting, Presence, Schema, Shape, Type, object_type};
-use super::transform::{strip_write_only, unknown_at};
-use super::value::{Refinement, Value};
+pub mod propose;
+
+use crate::tfplugin::attribute_path::AttributePath;
+use crate::tfplugin::schema::transform::{strip_write_only, unknown_at};
+use crate::tfplugin::schema::{Attribute, Nesting, Presence, Schema, Shape, Type, object_type};
+use crate::tfplugin::value::msgpack;
+use crate::tfplugin::value::{Refinement, Value};
 
 /// What Terraform would reject in a planned create or update ("Provider produced invalid plan"). Empty: nothing. Names places, not values.
 #[must_use]

@@ -12,13 +12,13 @@ use tokio::sync::watch;
 use tokio_stream::wrappers::ReceiverStream;
 use tokio_util::sync::CancellationToken;
 
-use super::erased::Registry;
 use super::handshake::{self, Address, HandshakeError, Invitation};
 use super::listen::{self, Clients, Leftovers};
 use super::mutual_tls::{MutualTls, MutualTlsError, mutual_tls};
-use super::server::{GRACE, Server};
 use super::services::Services;
 use super::{log, parent};
+use crate::tfplugin::erased::Registry;
+use crate::tfplugin::server::{GRACE, Server};
 
 /// How long a provider without any client waits for another one: Terraform opens one connection and keeps it, so a process whose
 /// connection is gone has lost its Terraform, even where a wrapper script in between lives on.

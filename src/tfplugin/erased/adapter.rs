@@ -4,15 +4,15 @@ use std::future::Future;
 
 use tokio_util::sync::CancellationToken;
 
-use super::attribute_path::AttributePath;
-use super::diagnostic::{Diagnostic, Diagnostics, Severity};
-use super::erased::{ErasedApplied, ErasedApply, ErasedChange, ErasedKept, ErasedPlanned, ErasedResource};
-use super::fault;
-use super::kind::{Applied, Apply, Boxed, Call, Change, Function, FunctionError, Kept, Model, Resource, Signature};
-use super::model::{IntoValue, ModelError};
-use super::schema::Schema;
-use super::transform::{mark_computed_unknown, null_unknowns, strip_write_only, unknown_at};
-use super::value::Value;
+use super::{ErasedApplied, ErasedApply, ErasedChange, ErasedKept, ErasedPlanned, ErasedResource};
+use crate::tfplugin::attribute_path::AttributePath;
+use crate::tfplugin::diagnostic::{Diagnostic, Diagnostics, Severity};
+use crate::tfplugin::fault;
+use crate::tfplugin::kind::{Applied, Apply, Boxed, Call, Change, Function, FunctionError, Kept, Model, Resource, Signature};
+use crate::tfplugin::model::{IntoValue, ModelError};
+use crate::tfplugin::schema::Schema;
+use crate::tfplugin::schema::transform::{mark_computed_unknown, null_unknowns, strip_write_only, unknown_at};
+use crate::tfplugin::value::Value;
 
 /// One kind and its schema, read once.
 pub struct Adapter<T> {

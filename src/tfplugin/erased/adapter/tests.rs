@@ -1,10 +1,10 @@
 //! A resource that breaks its promises in every way, and what stays in state.
 
-use super::super::kind::{Planned, Private};
-use super::super::model::{Attr, model};
-use super::super::schema::{Attribute, Type, list_of, number, string};
 use super::*;
 use crate::secret::Secret;
+use crate::tfplugin::kind::{Planned, Private};
+use crate::tfplugin::model::{Attr, model};
+use crate::tfplugin::schema::{Attribute, Type, list_of, number, string};
 
 model! {
     pub struct Thing {

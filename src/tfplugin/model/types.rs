@@ -4,11 +4,11 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use bigdecimal::BigDecimal;
 
-use super::attribute_path::AttributePath;
-use super::model::{Attr, FromValue, IntoValue, ModelError};
-use super::number;
-use super::value::Value;
+use super::{Attr, FromValue, IntoValue, ModelError};
 use crate::secret::Secret;
+use crate::tfplugin::attribute_path::AttributePath;
+use crate::tfplugin::value::Value;
+use crate::tfplugin::value::number;
 
 impl FromValue for Value {
     fn from_value(value: Value, _path: &AttributePath) -> Result<Self, ModelError> {
@@ -209,6 +209,7 @@ impl<T: IntoValue> IntoValue for BTreeMap<String, T> {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::tfplugin::schema::Type;
 
     fn read<T: FromValue>(value: Value) -> Result<T, String> {
         T::from_value(value, &AttributePath::of("x")).map_err(|error| error.to_string())
@@ -258,7 +259,7 @@ mod tests {
         there_and_back(BTreeSet::from(["b".to_owned(), "a".to_owned()]));
         there_and_back(BTreeMap::from([("k".to_owned(), vec![true])]));
         there_and_back(Some("x".to_owned()));
-        there_and_back(Value::Dynamic(Box::new((super::super::schema::Type::Bool, true.into()))));
+        there_and_back(Value::Dynamic(Box::new((Type::Bool, true.into()))));
     }
 
     #[test]

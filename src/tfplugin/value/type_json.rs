@@ -3,7 +3,7 @@
 use serde_json::{Map, Value as Json};
 
 use super::codec_error::{DecodeError, Problem, Trouble};
-use super::schema::Type;
+use crate::tfplugin::schema::Type;
 
 impl Type {
     /// The constraint as Terraform reads it: `["list","string"]`.

@@ -2,9 +2,9 @@
 
 use std::collections::BTreeMap;
 
-use super::attribute_path::AttributePath;
-use super::schema::{Attribute, Nesting, Presence, Schema, Shape, Type};
-use super::value::Value;
+use super::{Attribute, Nesting, Presence, Schema, Shape, Type};
+use crate::tfplugin::attribute_path::AttributePath;
+use crate::tfplugin::value::Value;
 
 /// The value with every write-only attribute null, at any nesting.
 #[must_use]
@@ -88,12 +88,6 @@ fn element(value: &Value, at: usize) -> &Value {
     }
 }
 
-/// Where the first unknown value stands; `None` if all is known. Without a type, every key counts as an attribute: see [`unknown_at`].
-#[must_use]
-pub fn find_unknown(value: &Value) -> Option<AttributePath> {
-    find_below(value, None, AttributePath::root())
-}
-
 /// Where the first unknown value of the type stands, in steps that Terraform can follow; `None` if all is known.
 #[must_use]
 pub fn unknown_at(value: &Value, r#type: &Type) -> Option<AttributePath> {
@@ -105,7 +99,9 @@ fn find_below(value: &Value, r#type: Option<&Type>, path: AttributePath) -> Opti
         (Value::Unknown(_), _) => Some(path),
         (Value::Null | Value::Bool(_) | Value::Number(_) | Value::String(_), _) => None,
         // Elements of sets have no address.
-        (Value::List(elements), Some(Type::Set(_))) => elements.iter().any(|element| find_unknown(element).is_some()).then_some(path),
+        (Value::List(elements), Some(Type::Set(inner))) => {
+            elements.iter().any(|element| unknown_at(element, inner).is_some()).then_some(path)
+        }
         (Value::List(elements), r#type) => (0_i64..).zip(elements).enumerate().find_map(|(place, (at, element))| {
             let inner = match r#type {
                 Some(Type::List(inner)) => Some(&**inner),
@@ -142,8 +138,8 @@ pub fn null_unknowns(value: Value) -> Value {
 
 #[cfg(test)]
 mod tests {
-    use super::super::schema::{map_of, nested_list, nested_map, nested_set, nested_single, set_of, string};
     use super::*;
+    use crate::tfplugin::schema::{map_of, nested_list, nested_map, nested_set, nested_single, set_of, string};
 
     fn object<const N: usize>(fields: [(&str, Value); N]) -> Value {
         Value::Map(fields.into_iter().map(|(name, field)| (name.to_owned(), field)).collect())

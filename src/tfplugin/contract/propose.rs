@@ -1,7 +1,7 @@
 //! Terraform's proposal for a new state, copied so that tests can plan without terraform.
 
-use super::schema::{Attribute, Nesting, Presence, Schema, Shape, object_type};
-use super::value::Value;
+use crate::tfplugin::schema::{Attribute, Nesting, Presence, Schema, Shape, object_type};
+use crate::tfplugin::value::Value;
 
 /// Merges a configuration into the prior state: configured values, else what the provider computed before, else null.
 #[must_use]

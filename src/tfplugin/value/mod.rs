@@ -1,11 +1,19 @@
 //! Values as Terraform means them: null, unknown or known, of any type.
 
+pub mod codec_error;
+pub mod json;
+pub mod msgpack;
+pub mod number;
+mod refinement;
+mod token;
+mod type_json;
+
 use std::collections::BTreeMap;
 use std::fmt;
 
 use bigdecimal::BigDecimal;
 
-use super::schema::Type;
+use crate::tfplugin::schema::Type;
 
 /// What is known of a value that is not known yet. All of it is optional; the default says nothing.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
