@@ -16,15 +16,18 @@ use crate::ssh::session::Session;
 
 /// How many handshakes run at a time to one bastion. sshd's default `MaxStartups 10:30:100` drops none of 8 and a third of 20 (measured);
 /// 4 leaves room for others.
-const HANDSHAKES: usize = 4;
+const HANDSHAKES: u8 = 4;
 
-/// The least time between a refused key and the next try at the same bastion. OpenSSH 9.8 and later fine an address five seconds
-/// for each refusal and lock it out when fines pile up; at this pace they never do.
+/// The least time between a refused key and the next try at the same bastion, whoever's it is. OpenSSH 9.8 and later fine an address
+/// five seconds for each refusal and lock it out when fines pile up; at this pace they never do.
 pub(crate) const REFUSAL_PAUSE: Duration = Duration::from_secs(6);
 
 /// How long a session outlives its last user. Terraform starts the next resource some milliseconds after the last one ended;
 /// one second bridges that, and is short enough to count as done.
 const LINGER: Duration = Duration::from_secs(1);
+
+/// How many logins, and how many bastions, are remembered without need: more than a large apply has. Some hundred bytes each.
+const REMEMBERED: usize = 256;
 
 /// Whose session it is.
 #[derive(Clone, PartialEq, Eq, Hash)]
@@ -48,12 +51,26 @@ struct Inner {
 pub(crate) struct Slot {
     shared: Weak<SharedSession>,
     last_failure: Option<(Instant, Failure)>,
+    /// Whether the bastion has accepted this key, and not refused it since.
+    known: bool,
 }
 
 /// What all logins of one bastion share: its patience.
 pub(crate) struct Gate {
     handshakes: Semaphore,
     last_refusal: StdMutex<Option<Instant>>,
+}
+
+impl Gate {
+    fn new() -> Self {
+        Self { handshakes: Semaphore::new(usize::from(HANDSHAKES)), last_refusal: StdMutex::default() }
+    }
+
+    /// When the next try may begin; none if at once.
+    fn closed_until(&self) -> Option<Instant> {
+        let opens = (*lock(&self.last_refusal))? + REFUSAL_PAUSE;
+        (opens > Instant::now()).then_some(opens)
+    }
 }
 
 impl Sessions {
@@ -65,16 +82,26 @@ impl Sessions {
 
     /// Waits for the turn to look at, or make, the session of a login. Turns are first come, first served.
     pub(crate) async fn turn(&self, login: &Login) -> Turn {
-        let slot = Arc::clone(lock(&self.0.logins).entry(login.clone()).or_default());
-        Turn { asked: Instant::now(), slot: slot.lock_owned().await, gate: self.gate(&login.bastion) }
+        let asked = Instant::now();
+        let (slot, gate) = (self.slot(login), self.gate(&login.bastion));
+        Turn { asked, slot: slot.lock_owned().await, gate }
+    }
+
+    fn slot(&self, login: &Login) -> Arc<Mutex<Slot>> {
+        let mut logins = lock(&self.0.logins);
+        if logins.len() >= REMEMBERED {
+            let has_session = |slot: &Mutex<Slot>| slot.try_lock().is_ok_and(|slot| slot.shared.strong_count() > 0);
+            logins.retain(|_, slot| Arc::strong_count(slot) > 1 || has_session(slot));
+        }
+        Arc::clone(logins.entry(login.clone()).or_default())
     }
 
     fn gate(&self, bastion: &Bastion) -> Arc<Gate> {
-        Arc::clone(
-            lock(&self.0.gates)
-                .entry((bastion.host.clone(), bastion.port))
-                .or_insert_with(|| Arc::new(Gate { handshakes: Semaphore::new(HANDSHAKES), last_refusal: StdMutex::new(None) })),
-        )
+        let mut gates = lock(&self.0.gates);
+        if gates.len() >= REMEMBERED {
+            gates.retain(|_, gate| Arc::strong_count(gate) > 1 || gate.closed_until().is_some());
+        }
+        Arc::clone(gates.entry((bastion.host.clone(), bastion.port)).or_insert_with(|| Arc::new(Gate::new())))
     }
 }
 
@@ -92,20 +119,27 @@ impl Turn {
         Some(Lease(shared))
     }
 
-    /// How a try ended that began after this turn was asked for: many checks that wait for one key share each try.
+    /// How a try ended while this turn was waited for: many checks that wait for one key share each try.
     pub(crate) fn shared_failure(&self) -> Option<Failure> {
         self.slot.last_failure.as_ref().filter(|(at, _)| *at >= self.asked).map(|(_, failure)| failure.clone())
     }
 
-    /// Waits until a further try cannot look like an attack, and then for one of the bastion's handshake places.
-    pub(crate) async fn permit(&self) -> Option<SemaphorePermit<'_>> {
-        let refused_before = self.slot.last_failure.as_ref().is_some_and(|(_, failure)| failure.is_refusal());
-        let last_refusal = *lock(&self.gate.last_refusal);
-        if let Some(at) = last_refusal.filter(|_| refused_before) {
-            tokio::time::sleep_until(at + REFUSAL_PAUSE).await;
+    /// Waits for a place at the bastion. Logins that it knows take one of [`HANDSHAKES`] places each; one that it may refuse takes them
+    /// all, and waits until its refusal would not look like an attack together with the last one.
+    pub(crate) async fn permit(&self) -> Permit<'_> {
+        let known = self.slot.known;
+        let places = if known { 1 } else { u32::from(HANDSHAKES) };
+        loop {
+            if let Some(opens) = self.gate.closed_until().filter(|_| !known) {
+                tokio::time::sleep_until(opens).await;
+            }
+            // The semaphore is never closed, so these are always the places.
+            let places = self.gate.handshakes.acquire_many(places).await.ok();
+            // Somebody else may have been refused before the places were free.
+            if known || self.gate.closed_until().is_none() {
+                return Permit { gate: &self.gate, offered: false, _places: places };
+            }
         }
-        // The semaphore is never closed, so this is always a permit.
-        self.gate.handshakes.acquire().await.ok()
     }
 
     /// Hands a new session to everyone who waits for it.
@@ -113,16 +147,42 @@ impl Turn {
         let shared = Arc::new(SharedSession { session, walked });
         self.slot.shared = Arc::downgrade(&shared);
         self.slot.last_failure = None;
+        self.slot.known = true;
         Lease(shared)
     }
 
     /// Tells everyone who waits that this try failed.
     pub(crate) fn failed(mut self, failure: Failure) {
-        let now = Instant::now();
-        if failure.is_refusal() {
-            *lock(&self.gate.last_refusal) = Some(now);
+        self.slot.known &= !failure.is_refusal();
+        self.slot.last_failure = Some((Instant::now(), failure));
+    }
+}
+
+/// A place at the bastion, for one try. A key that was offered and not accepted counts as refused, also when the try is given up before
+/// the answer: sshd counts it.
+pub(crate) struct Permit<'a> {
+    gate: &'a Gate,
+    offered: bool,
+    _places: Option<SemaphorePermit<'a>>,
+}
+
+impl Permit<'_> {
+    /// The key is about to be offered.
+    pub(crate) const fn offer(&mut self) {
+        self.offered = true;
+    }
+
+    /// The key was accepted.
+    pub(crate) fn accepted(mut self) {
+        self.offered = false;
+    }
+}
+
+impl Drop for Permit<'_> {
+    fn drop(&mut self) {
+        if self.offered {
+            *lock(&self.gate.last_refusal) = Some(Instant::now());
         }
-        self.slot.last_failure = Some((now, failure));
     }
 }
 

@@ -122,9 +122,13 @@ impl<'a> Walk<'a> {
 
     /// The last failure, and with it the end. The first failure at the furthest stage is what is told.
     pub(super) fn failed(&self, last: Failure) -> Box<Diagnosis> {
-        let interrupted = matches!(last.cause, Cause::Interrupted { .. });
         let mut state = self.state();
-        let told = state.told.take().filter(|_| !interrupted);
+        let told = state.told.take().filter(|told| match last.cause {
+            Cause::Interrupted { .. } => false,
+            // What was overcome is no longer the story.
+            Cause::OutOfTime { stage } => stage <= told.failure.stage(),
+            _ => true,
+        });
         let told = told.unwrap_or_else(|| {
             let since = state.began.get(&last.stage()).copied().unwrap_or_else(Instant::now);
             Told { failure: last, since, tries: 1 }
@@ -169,7 +173,13 @@ impl<'a> Walk<'a> {
             Some(bastion) => {
                 let lease = self.session(bastion).await?;
                 let channel = self.forward(&lease).await?;
-                self.database(channel, encryption).await
+                match self.database(channel, encryption).await {
+                    // To Postgres's room the end of the tunnel looks like the end of the database.
+                    Err(Broken::Database(_)) if !lease.session.is_alive() => {
+                        Err(Broken::Way(Failure::new(Cause::SessionLost, lease.session.ended())))
+                    }
+                    walked => walked,
+                }
             }
             None => {
                 let database = &self.request.route.database;
@@ -204,10 +214,10 @@ impl<'a> Walk<'a> {
     }
 
     async fn log_in(&self, turn: &Turn, bastion: &Bastion, key: &PrivateKey) -> Result<Session, Failure> {
-        let _permit = turn.permit().await;
         if matches!(&bastion.host_keys, HostKeys::Pinned { accepted, .. } if accepted.is_empty()) {
             return Err(Failure::new(Cause::NothingPinned, None));
         }
+        let mut permit = turn.permit().await;
         let connected = self.connect(&bastion.host, bastion.port).await?;
         self.begin(Stage::Handshake);
         let trusted = connected.handshake(&bastion.host_keys, HANDSHAKE).await.map_err(of_handshake)?;
@@ -218,7 +228,9 @@ impl<'a> Walk<'a> {
         let checked = if bastion.host_keys == HostKeys::Any { ", not checked" } else { "" };
         self.pass(Stage::HostKey, format!("{} {}{checked}", host_key.algorithm(), host_key.fingerprint()));
         self.begin(Stage::Authenticate);
+        permit.offer();
         let session = trusted.authenticate(&bastion.user, key, AUTHENTICATE).await.map_err(of_authenticate)?;
+        permit.accepted();
         let public = key.public();
         self.pass(Stage::Authenticate, format!("user {}, {} {}", bastion.user, public.algorithm(), public.fingerprint()));
         Ok(session)

@@ -9,7 +9,7 @@ use russh::keys::ssh_key::HashAlg;
 use russh::keys::{PrivateKeyWithHashAlg, ssh_key};
 use tokio::time::timeout;
 
-use super::client::{Client, Events};
+use super::client::{Client, Events, words};
 use super::error::AuthenticateError;
 use super::handshake::Trusted;
 use super::session::Session;
@@ -22,12 +22,16 @@ impl Trusted {
     ///
     /// [`AuthenticateError`], by what sshd says.
     pub async fn authenticate(self, user: &str, key: &PrivateKey, within: Duration) -> Result<Session, AuthenticateError> {
-        let Self { mut handle, events, .. } = self;
+        let Self { mut handle, events, transcript, hold, .. } = self;
         let logged_in = timeout(within, log_in(&mut handle, &events, user, key)).await.unwrap_or(Err(AuthenticateError::Silent));
         match logged_in {
-            Ok(()) => Ok(Session::new(handle, events)),
+            Ok(()) => {
+                transcript.logged_in();
+                Ok(Session::new(handle, events, hold))
+            }
             Err(error) => {
-                super::session::goodbye(handle);
+                // The same goodbye as for a session.
+                drop(Session::new(handle, events, hold));
                 Err(error)
             }
         }
@@ -63,9 +67,13 @@ fn names(methods: &MethodSet) -> Vec<String> {
 
 /// The session ended: says why, once the reason has arrived.
 async fn ended(handle: &mut Handle<Client>, events: &Events) -> AuthenticateError {
-    // The session's own task ends by itself here; it notes the reason just before.
-    let _result = handle.await;
-    let heard = events.ended();
+    // The session's own task ends by itself here; it notes the reason just before, unless the socket broke under it.
+    let result = handle.await;
+    let noted = events.ended();
+    let heard = match &result {
+        Err(error) if noted.is_empty() && !matches!(error, russh::Error::Disconnect) => words(error),
+        _ => noted,
+    };
     if heard.as_str().contains("Too many authentication failures") {
         AuthenticateError::TooManyTries { heard }
     } else {

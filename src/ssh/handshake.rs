@@ -14,7 +14,7 @@ use tokio::time::timeout;
 use super::client::{Client, Events, words};
 use super::connect::Connected;
 use super::error::HandshakeError;
-use super::wire::{Transcript, Wire};
+use super::wire::{Hold, Transcript, Wire, is_old};
 use crate::key::{HostKeys, PublicKey};
 use crate::path::heard::Heard;
 
@@ -79,6 +79,8 @@ pub struct Facts {
 pub struct Trusted {
     pub(super) handle: Handle<Client>,
     pub(super) events: Arc<Events>,
+    pub(super) transcript: Arc<Transcript>,
+    pub(super) hold: Hold,
     facts: Facts,
 }
 
@@ -97,9 +99,8 @@ impl Connected {
     ///
     /// [`HandshakeError`]; its [`stage`](HandshakeError::stage) tells a bad host key from a bad handshake.
     pub async fn handshake(self, host_keys: &HostKeys, within: Duration) -> Result<Trusted, HandshakeError> {
-        let (wire, transcript) = Wire::new(self.stream);
-        let events = Arc::new(Events::default());
-        let client = Client { host_keys: host_keys.clone(), events: Arc::clone(&events) };
+        let (wire, transcript, hold) = Wire::new(self.stream);
+        let (client, events) = Client::new(host_keys.clone());
         match timeout(within, connect_stream(Arc::new(config(host_keys)), wire, client)).await {
             Ok(Ok(handle)) => {
                 let seen = events.seen();
@@ -110,7 +111,7 @@ impl Connected {
                     host_key: seen.presented.clone().ok_or_else(|| HandshakeError::Corrupt { heard: Heard::from_text("no host key") })?,
                 };
                 drop(seen);
-                Ok(Trusted { handle, events, facts })
+                Ok(Trusted { handle, events, transcript, hold, facts })
             }
             Ok(Err(error)) => Err(of_handshake(&error, &events, &transcript)),
             Err(_) => Err(of_silence(&transcript)),
@@ -168,14 +169,9 @@ fn software(version: &str) -> String {
 
 fn of_silence(transcript: &Transcript) -> HandshakeError {
     match transcript.version() {
-        Some(version) if is_old(&version) => HandshakeError::OldVersion { version: Heard::from_text(&version) },
+        None if speaks_otherwise(&transcript.preamble()) => HandshakeError::NotSsh { heard: Heard::from_bytes(&transcript.preamble()) },
         _ => HandshakeError::Silent { heard: Heard::from_bytes(&transcript.preamble()) },
     }
-}
-
-/// 1.99 means "2 as well" (RFC 4253, 5.1).
-fn is_old(version: &str) -> bool {
-    version.starts_with("SSH-1.") && !version.starts_with("SSH-1.99-")
 }
 
 fn of_handshake(error: &russh::Error, events: &Events, transcript: &Transcript) -> HandshakeError {
