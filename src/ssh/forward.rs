@@ -116,3 +116,119 @@ impl AsyncWrite for Channel {
         self.stream()?.poll_shutdown(cx)
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use tokio::io::{AsyncReadExt, AsyncWriteExt};
+
+    use super::*;
+    use crate::key::PrivateKey;
+    use crate::ssh::testing::{LONG, SHORT, Server, log_in};
+
+    async fn to(session: &Session, host: &str, within: Duration) -> Result<Channel, ForwardError> {
+        session.open(&host.parse().unwrap(), Port::POSTGRES, within).await
+    }
+
+    #[tokio::test]
+    async fn a_channel_carries_more_than_its_window_and_closes_when_dropped() {
+        let server = Server::start().await;
+        let session = server.session().await;
+        let channel = to(&session, "echo", LONG).await.ok().unwrap();
+        let (mut from, mut into) = tokio::io::split(channel);
+        let sent: Vec<u8> = (0..5_000_000_u32).map(|number| number.to_le_bytes()[0]).collect();
+        let expected = sent.clone();
+        let writing = tokio::spawn(async move {
+            into.write_all(&sent).await.unwrap();
+            into.shutdown().await.unwrap();
+            into
+        });
+        let mut received = Vec::new();
+        from.read_to_end(&mut received).await.unwrap();
+        assert!(received == expected, "{} of {} bytes", received.len(), expected.len());
+        drop((from, writing.await.unwrap()));
+        server.notes.until("closed echo", 1).await;
+
+        let dropped = to(&session, "echo", LONG).await.ok().unwrap();
+        drop(dropped);
+        server.notes.until("closed echo", 2).await;
+        assert!(session.is_alive());
+    }
+
+    #[tokio::test]
+    async fn refusals_are_told_apart() {
+        let server = Server::start().await;
+        let session = server.session().await;
+        let prohibited = Heard::from_text("Administratively prohibited");
+        assert_eq!(to(&session, "prohibited", LONG).await.err(), Some(ForwardError::Prohibited { heard: prohibited }));
+        let refused = Heard::from_text("db.internal: Connection refused");
+        assert_eq!(to(&session, "db.internal", LONG).await.err(), Some(ForwardError::DialFailed { heard: refused }));
+        assert!(to(&session, "echo", LONG).await.is_ok());
+    }
+
+    async fn each_refusal_has_its_own_words() {
+        let server = Server::start().await;
+        let session = Arc::new(server.session().await);
+        let openings: Vec<_> = (0..200)
+            .map(|number| {
+                let session = Arc::clone(&session);
+                tokio::spawn(async move { (number, to(&session, &format!("db{number}"), LONG).await.err()) })
+            })
+            .collect();
+        for opening in openings {
+            let (number, error) = opening.await.unwrap();
+            let heard = Heard::from_text(&format!("db{number}: Connection refused"));
+            assert_eq!(error, Some(ForwardError::DialFailed { heard }));
+        }
+    }
+
+    #[tokio::test]
+    async fn each_of_many_refusals_has_its_own_words() {
+        each_refusal_has_its_own_words().await;
+    }
+
+    #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+    async fn each_of_many_refusals_has_its_own_words_on_several_threads() {
+        each_refusal_has_its_own_words().await;
+    }
+
+    #[tokio::test]
+    async fn an_opening_that_is_given_up_leaves_no_channel() {
+        let server = Server::start().await;
+        let session = server.session().await;
+        assert!(timeout(SHORT, to(&session, "late", LONG)).await.is_err());
+        server.notes.until("asked late", 1).await;
+        server.notes.open_late.notify_one();
+        server.notes.until("opened late", 1).await;
+        server.notes.until("closed late", 1).await;
+        assert!(to(&session, "echo", LONG).await.is_ok());
+    }
+
+    #[tokio::test]
+    async fn a_silent_database_is_not_a_silent_bastion() {
+        let server = Server::start().await;
+        let relay = lab::Relay::start(([127, 0, 0, 1], server.port())).unwrap();
+        let key = PrivateKey::generate_ed25519().unwrap();
+        let session = log_in(relay.port(), &server.host_key, "tf", &key).await.ok().unwrap();
+        assert_eq!(to(&session, "silent", SHORT).await.err(), Some(ForwardError::Silent));
+        assert!(session.is_alive());
+        relay.freeze();
+        let began = std::time::Instant::now();
+        let lost = to(&session, "echo", SHORT).await.err();
+        assert_eq!(lost, Some(ForwardError::SessionLost { heard: Heard::from_text("no answer to a keepalive") }));
+        assert!(!session.is_alive() && began.elapsed() < SHORT * 2, "{:?}", began.elapsed());
+    }
+
+    #[tokio::test]
+    async fn a_session_that_ends_meanwhile_is_told_with_its_reason() {
+        let server = Server::start().await;
+        let relay = lab::Relay::start(([127, 0, 0, 1], server.port())).unwrap();
+        let key = PrivateKey::generate_ed25519().unwrap();
+        let session = log_in(relay.port(), &server.host_key, "tf", &key).await.ok().unwrap();
+        let (lost, ()) = tokio::join!(to(&session, "silent", LONG), async {
+            server.notes.until("asked silent", 1).await;
+            relay.cut();
+        });
+        assert!(matches!(lost.err(), Some(ForwardError::SessionLost { heard }) if !heard.is_empty()));
+        assert!(matches!(to(&session, "echo", LONG).await.err(), Some(ForwardError::SessionLost { heard }) if !heard.is_empty()));
+    }
+}

@@ -61,3 +61,73 @@ impl Drop for Session {
         }
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use tokio::io::{AsyncReadExt, AsyncWriteExt};
+
+    use crate::key::PrivateKey;
+    use crate::path::route::Port;
+    use crate::ssh::testing::{LONG, Server, log_in, wait_until};
+
+    #[tokio::test]
+    async fn a_dropped_session_is_closed_at_once_with_its_channels() {
+        let server = Server::start().await;
+        let session = server.session().await;
+        let mut channel = session.open(&"echo".parse().unwrap(), Port::POSTGRES, LONG).await.ok().unwrap();
+        drop(session);
+        server.notes.until("ended", 1).await;
+        server.notes.until("closed echo", 1).await;
+        assert_eq!(channel.read(&mut [0]).await.unwrap_or(0), 0);
+    }
+
+    /// The bastion takes no goodbye, because nothing reaches it any more.
+    #[tokio::test]
+    async fn a_dropped_session_is_closed_although_the_bastion_hangs() {
+        let server = Server::start().await;
+        let relay = lab::Relay::start(([127, 0, 0, 1], server.port())).unwrap();
+        let key = PrivateKey::generate_ed25519().unwrap();
+        let session = log_in(relay.port(), &server.host_key, "tf", &key).await.ok().unwrap();
+        let hold = std::sync::Arc::clone(&session.hold);
+        relay.freeze();
+        drop(session);
+        tokio::time::timeout(LONG, hold.gone()).await.expect("the socket is still open");
+    }
+
+    #[tokio::test]
+    async fn an_end_by_the_bastion_is_noticed() {
+        let server = Server::start().await;
+        let session = server.session().await;
+        assert!(session.is_alive());
+        drop(server);
+        // The listener is gone, the session is not.
+        assert!(session.is_alive());
+        let server = Server::start().await;
+        let relay = lab::Relay::start(([127, 0, 0, 1], server.port())).unwrap();
+        let key = PrivateKey::generate_ed25519().unwrap();
+        let session = log_in(relay.port(), &server.host_key, "tf", &key).await.ok().unwrap();
+        relay.cut();
+        wait_until("the end of the session", || !session.is_alive()).await;
+        tokio::time::timeout(LONG, session.hold.gone()).await.unwrap();
+        assert!(!session.ended().is_empty());
+    }
+
+    #[test]
+    fn what_is_dropped_outside_its_runtime_ends_without_a_panic() {
+        let runtime = tokio::runtime::Builder::new_multi_thread().worker_threads(1).enable_all().build().unwrap();
+        let (server, session, channel) = runtime.block_on(async {
+            let server = Server::start().await;
+            let session = server.session().await;
+            let mut channel = session.open(&"echo".parse().unwrap(), Port::POSTGRES, LONG).await.ok().unwrap();
+            channel.write_all(b"x").await.unwrap();
+            (server, session, channel)
+        });
+        drop(channel);
+        runtime.block_on(server.notes.until("closed echo", 1));
+        drop(session);
+        runtime.block_on(server.notes.until("ended", 1));
+        let left = runtime.block_on(server.session());
+        runtime.shutdown_background();
+        drop((left, server));
+    }
+}

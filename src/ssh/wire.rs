@@ -225,4 +225,26 @@ mod tests {
         assert!((0..10_000).any(|_| transcript.take(b"welcome to the jungle\r\n").is_err()));
         assert!(transcript.flooded() && transcript.preamble().len() == KEPT);
     }
+
+    #[test]
+    fn the_login_is_bounded_and_what_follows_it_is_not() {
+        let transcript = Transcript::default();
+        transcript.take(b"SSH-2.0-Test_1\r\n").unwrap();
+        let piece = [0; 1024];
+        let taken = (0..10_000).take_while(|_| transcript.take(&piece).is_ok()).count();
+        assert_eq!(taken, LONGEST_LOGIN / piece.len() - 1);
+        transcript.logged_in();
+        assert!((0..10_000).all(|_| transcript.take(&piece).is_ok()));
+    }
+
+    #[test]
+    fn what_cannot_become_ssh_2_is_refused_at_its_first_line() {
+        assert!(Transcript::default().take(b"SSH-1.5-old\n").is_err());
+        assert!(Transcript::default().take(b"HTTP/1.1 400 Bad Request\r\n").is_err());
+        for good in [&b"SSH-1.99-both\n"[..], b"SSH-2.0-new\n", b"Welcome\nSSH-2.0-new\n"] {
+            let transcript = Transcript::default();
+            transcript.take(good).unwrap();
+            assert!(transcript.version().is_some());
+        }
+    }
 }
