@@ -5,7 +5,7 @@ use std::ops::Deref;
 use std::sync::{Arc, Mutex as StdMutex, PoisonError, Weak};
 use std::time::Duration;
 
-use tokio::sync::{Mutex, OwnedMutexGuard, Semaphore, SemaphorePermit};
+use tokio::sync::{Mutex, MutexGuard, OwnedMutexGuard, Semaphore, SemaphorePermit};
 use tokio::time::Instant;
 
 use super::Walked;
@@ -16,7 +16,7 @@ use crate::ssh::session::Session;
 
 /// How many handshakes run at a time to one bastion. sshd's default `MaxStartups 10:30:100` drops none of 8 and a third of 20 (measured);
 /// 4 leaves room for others.
-const HANDSHAKES: u8 = 4;
+const HANDSHAKES: usize = 4;
 
 /// The least time between a refused key and the next try at the same bastion, whoever's it is. OpenSSH 9.8 and later fine an address
 /// five seconds for each refusal and lock it out when fines pile up; at this pace they never do.
@@ -58,12 +58,14 @@ pub(crate) struct Slot {
 /// What all logins of one bastion share: its patience.
 pub(crate) struct Gate {
     handshakes: Semaphore,
+    /// Held by the one login that the bastion may refuse. First come, first served.
+    unknown: Mutex<()>,
     last_refusal: StdMutex<Option<Instant>>,
 }
 
 impl Gate {
     fn new() -> Self {
-        Self { handshakes: Semaphore::new(usize::from(HANDSHAKES)), last_refusal: StdMutex::default() }
+        Self { handshakes: Semaphore::new(HANDSHAKES), unknown: Mutex::default(), last_refusal: StdMutex::default() }
     }
 
     /// When the next try may begin; none if at once.
@@ -124,22 +126,17 @@ impl Turn {
         self.slot.last_failure.as_ref().filter(|(at, _)| *at >= self.asked).map(|(_, failure)| failure.clone())
     }
 
-    /// Waits for a place at the bastion. Logins that it knows take one of [`HANDSHAKES`] places each; one that it may refuse takes them
-    /// all, and waits until its refusal would not look like an attack together with the last one.
+    /// Waits for a place at the bastion. Of the logins that it may refuse one goes at a time, and waits until its refusal would not look
+    /// like an attack together with the last one; those that it knows do not wait for that.
     pub(crate) async fn permit(&self) -> Permit<'_> {
-        let known = self.slot.known;
-        let places = if known { 1 } else { u32::from(HANDSHAKES) };
-        loop {
-            if let Some(opens) = self.gate.closed_until().filter(|_| !known) {
-                tokio::time::sleep_until(opens).await;
-            }
-            // The semaphore is never closed, so these are always the places.
-            let places = self.gate.handshakes.acquire_many(places).await.ok();
-            // Somebody else may have been refused before the places were free.
-            if known || self.gate.closed_until().is_none() {
-                return Permit { gate: &self.gate, offered: false, _places: places };
-            }
+        let gate = &*self.gate;
+        let unknown = if self.slot.known { None } else { Some(gate.unknown.lock().await) };
+        // The semaphore is never closed, so this is always a place.
+        let place = gate.handshakes.acquire().await.ok();
+        while let Some(opens) = gate.closed_until().filter(|_| unknown.is_some()) {
+            tokio::time::sleep_until(opens).await;
         }
+        Permit { gate, offered: false, _place: place, _unknown: unknown }
     }
 
     /// Hands a new session to everyone who waits for it.
@@ -163,7 +160,8 @@ impl Turn {
 pub(crate) struct Permit<'a> {
     gate: &'a Gate,
     offered: bool,
-    _places: Option<SemaphorePermit<'a>>,
+    _place: Option<SemaphorePermit<'a>>,
+    _unknown: Option<MutexGuard<'a, ()>>,
 }
 
 impl Permit<'_> {
@@ -217,4 +215,138 @@ impl Drop for Lease {
 
 fn lock<T>(mutex: &StdMutex<T>) -> std::sync::MutexGuard<'_, T> {
     mutex.lock().unwrap_or_else(PoisonError::into_inner)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::key::{HostKeys, PrivateKey};
+    use crate::path::cause::Cause;
+
+    fn login(user: &str) -> Login {
+        let bastion = Bastion { host: "b".parse().unwrap(), port: Port::SSH, user: user.to_owned(), host_keys: HostKeys::Any };
+        Login { bastion, key: PrivateKey::generate_ed25519().unwrap().public() }
+    }
+
+    fn refused() -> Failure {
+        Failure::new(Cause::KeyRefused, None)
+    }
+
+    /// One try whose key is refused; tells when it was.
+    async fn refuse(sessions: &Sessions, login: &Login) -> Instant {
+        let turn = sessions.turn(login).await;
+        let mut permit = turn.permit().await;
+        permit.offer();
+        let at = Instant::now();
+        drop(permit);
+        turn.failed(refused());
+        at
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn refusals_at_one_bastion_keep_their_distance_whoever_is_refused() {
+        let sessions = Sessions::new();
+        let mut tries = tokio::task::JoinSet::new();
+        for user in ["a", "b", "a", "b", "c"] {
+            let (sessions, login) = (sessions.clone(), login(user));
+            tries.spawn(async move { [refuse(&sessions, &login).await, refuse(&sessions, &login).await] });
+        }
+        let mut times: Vec<_> = tries.join_all().await.into_iter().flatten().collect();
+        times.sort();
+        assert_eq!(times.len(), 10);
+        assert!(times.windows(2).all(|pair| pair[1] - pair[0] >= REFUSAL_PAUSE), "{times:?}");
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn nobody_is_overtaken_by_a_login_that_comes_again() {
+        let (sessions, began) = (Sessions::new(), Instant::now());
+        let again = tokio::spawn({
+            let (sessions, login) = (sessions.clone(), login("again"));
+            async move {
+                for _ in 0..20 {
+                    refuse(&sessions, &login).await;
+                }
+            }
+        });
+        tokio::time::sleep(Duration::from_secs(1)).await;
+        refuse(&sessions, &login("patient")).await;
+        assert!(began.elapsed() <= 2 * REFUSAL_PAUSE, "{:?}", began.elapsed());
+        again.abort();
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn a_refusal_elsewhere_holds_nobody_up() {
+        let (sessions, mut elsewhere, began) = (Sessions::new(), login("a"), Instant::now());
+        elsewhere.bastion.port = Port::POSTGRES;
+        refuse(&sessions, &login("a")).await;
+        refuse(&sessions, &elsewhere).await;
+        assert_eq!(began.elapsed(), Duration::ZERO);
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn a_key_that_was_offered_and_given_up_counts_as_refused() {
+        let (sessions, began) = (Sessions::new(), Instant::now());
+        let turn = sessions.turn(&login("a")).await;
+        drop(turn.permit().await);
+        let mut permit = turn.permit().await;
+        assert_eq!(began.elapsed(), Duration::ZERO, "nothing was offered");
+        permit.offer();
+        drop(permit);
+        turn.permit().await.accepted();
+        assert_eq!(began.elapsed(), REFUSAL_PAUSE);
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn known_logins_take_one_place_each_and_wait_for_no_pause() {
+        let (sessions, mut turns) = (Sessions::new(), Vec::new());
+        refuse(&sessions, &login("a")).await;
+        for _ in 0..=HANDSHAKES {
+            let mut turn = sessions.turn(&login("a")).await;
+            turn.slot.known = true;
+            turns.push(turn);
+        }
+        let mut permits = Vec::new();
+        for turn in &turns {
+            permits.extend(tokio::time::timeout(Duration::from_millis(1), turn.permit()).await);
+        }
+        assert_eq!(permits.len(), HANDSHAKES);
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn who_waits_shares_the_failure_and_who_comes_later_does_not() {
+        let (sessions, login) = (Sessions::new(), login("a"));
+        let turn = sessions.turn(&login).await;
+        let waiting = tokio::spawn({
+            let (sessions, login) = (sessions.clone(), login.clone());
+            async move { sessions.turn(&login).await.shared_failure().is_some() }
+        });
+        tokio::time::sleep(Duration::from_secs(1)).await;
+        turn.failed(refused());
+        assert!(waiting.await.unwrap());
+        tokio::time::sleep(Duration::from_secs(1)).await;
+        assert!(sessions.turn(&login).await.shared_failure().is_none());
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn a_turn_that_is_given_up_goes_to_the_next() {
+        let (sessions, login) = (Sessions::new(), login("a"));
+        let turn = sessions.turn(&login).await;
+        let waited = tokio::time::timeout(Duration::from_secs(1), sessions.turn(&login)).await;
+        assert!(waited.is_err());
+        drop(turn);
+        assert!(sessions.turn(&login).await.shared_failure().is_none());
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn what_is_remembered_is_bounded() {
+        let sessions = Sessions::new();
+        let kept = sessions.turn(&login("kept")).await;
+        for number in 0..2 * REMEMBERED {
+            let mut login = login("a");
+            login.bastion.host = format!("b{number}").parse().unwrap();
+            drop(sessions.turn(&login).await);
+        }
+        assert!(lock(&sessions.0.logins).len() <= REMEMBERED && lock(&sessions.0.gates).len() <= REMEMBERED);
+        assert!(lock(&sessions.0.logins).values().any(|slot| Arc::ptr_eq(slot, tokio::sync::OwnedMutexGuard::mutex(&kept.slot))));
+    }
 }
