@@ -29,6 +29,7 @@ missing() {
     has_nss_wrapper || echo libnss-wrapper
     has_postgres || echo postgresql
     has setpriv || echo util-linux
+    has cc || echo build-essential
     has openssl || echo openssl
 }
 

@@ -8,3 +8,4 @@ pub mod heard;
 pub mod picture;
 pub mod route;
 pub mod stage;
+pub mod words;

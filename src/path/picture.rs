@@ -14,12 +14,14 @@ pub enum Reach {
     Proven,
     /// This stage failed; those before it passed.
     Failed(Stage),
+    /// The walk was ended at this stage, without a verdict on it.
+    Ended(Stage),
 }
 
 struct Hop {
     label: String,
-    /// The stages that lead to this hop, first and last.
-    stages: (Stage, Stage),
+    /// The last stage that leads to this hop.
+    last: Stage,
     /// What stands under the hop when all of them passed.
     reached: &'static str,
 }
@@ -32,7 +34,7 @@ pub fn draw(route: &Route, reach: Reach) -> String {
     let mut broken = false;
     for hop in &hops {
         let (link, note) = if broken { ("...", String::new()) } else { state(hop, reach) };
-        broken = broken || link == "-x-";
+        broken = broken || link != "---";
         cells.push((hop.label.clone(), note, link));
     }
     let width: usize = cells.iter().map(|(label, note, link)| label.chars().count().max(note.chars().count()) + link.len() + 2).sum();
@@ -43,27 +45,23 @@ fn hops(route: &Route) -> Vec<Hop> {
     let database = &route.database;
     let endpoint = Endpoint(&database.host, database.port).to_string();
     let role = format!("{}@{}", database.user, database.name);
-    let login = Hop { label: role, stages: (Stage::Login, Stage::Hold), reached: "ready" };
+    let login = Hop { label: role, last: Stage::Hold, reached: "ready" };
     match &route.bastion {
         Some(bastion) => vec![
-            Hop {
-                label: Endpoint(&bastion.host, bastion.port).to_string(),
-                stages: (Stage::Configure, Stage::HostKey),
-                reached: "reached, key matches",
-            },
-            Hop { label: format!("user {}", bastion.user), stages: (Stage::Authenticate, Stage::Authenticate), reached: "accepted" },
-            Hop { label: endpoint, stages: (Stage::Forward, Stage::Tls), reached: "reached" },
+            Hop { label: Endpoint(&bastion.host, bastion.port).to_string(), last: Stage::HostKey, reached: "reached, key matches" },
+            Hop { label: format!("user {}", bastion.user), last: Stage::Authenticate, reached: "accepted" },
+            Hop { label: endpoint, last: Stage::Tls, reached: "reached" },
             login,
         ],
-        None => vec![Hop { label: endpoint, stages: (Stage::Configure, Stage::Tls), reached: "reached" }, login],
+        None => vec![Hop { label: endpoint, last: Stage::Tls, reached: "reached" }, login],
     }
 }
 
 fn state(hop: &Hop, reach: Reach) -> (&'static str, String) {
     match reach {
-        Reach::Failed(stage) if stage < hop.stages.0 => ("...", String::new()),
-        Reach::Failed(stage) if stage <= hop.stages.1 => ("-x-", broken(stage).to_owned()),
-        Reach::Failed(_) | Reach::Proven => ("---", hop.reached.to_owned()),
+        Reach::Failed(stage) if stage <= hop.last => ("-x-", broken(stage).to_owned()),
+        Reach::Ended(stage) if stage <= hop.last => ("-?-", "no verdict".to_owned()),
+        Reach::Failed(_) | Reach::Ended(_) | Reach::Proven => ("---", hop.reached.to_owned()),
     }
 }
 
@@ -135,6 +133,7 @@ mod tests {
             }
             for stage in Stage::ALL {
                 assert_eq!(draw(&route, Reach::Failed(stage)).matches("-x-").count(), 1, "{stage} {bastion}");
+                assert_eq!(draw(&route, Reach::Ended(stage)).matches("-?-").count(), 1, "{stage} {bastion}");
             }
         }
     }

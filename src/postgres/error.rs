@@ -1,4 +1,4 @@
-//! Every way in which the Postgres peer, or what was asked of it, can be at fault.
+//! Every way in which the Postgres peer, or what was asked of it, can be at fault. Long, because it is a catalogue.
 
 use crate::path::heard::Heard;
 use crate::path::stage::Stage;

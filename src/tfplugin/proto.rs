@@ -1,7 +1,13 @@
 //! The generated Rust of `proto/`.
 
 /// Terraform's provider protocol.
-#[expect(missing_docs, clippy::allow_attributes, clippy::as_conversions, reason = "generated; the proto file has the comments")]
+#[expect(
+    missing_docs,
+    clippy::allow_attributes,
+    clippy::as_conversions,
+    clippy::too_many_lines,
+    reason = "generated; the proto file has the comments"
+)]
 pub mod tfplugin6 {
     tonic::include_proto!("tfplugin6");
 }
@@ -13,7 +19,13 @@ pub mod plugin {
 }
 
 /// The standard gRPC health service.
-#[expect(missing_docs, clippy::allow_attributes, clippy::as_conversions, reason = "generated; the proto file has the comments")]
+#[expect(
+    missing_docs,
+    clippy::allow_attributes,
+    clippy::as_conversions,
+    clippy::too_many_lines,
+    reason = "generated; the proto file has the comments"
+)]
 pub mod health {
     tonic::include_proto!("grpc.health.v1");
 }

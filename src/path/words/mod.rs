@@ -1,0 +1,68 @@
+//! All words for a person about what is wrong with a path: summary, meaning, what to do. One place for all of them.
+
+mod postgres;
+mod reach;
+mod ssh;
+
+use super::cause::Cause;
+use super::route::Route;
+use super::stage::Stage;
+use crate::key::PublicKey;
+
+/// What a cause's words may speak of.
+#[derive(Clone, Copy)]
+pub struct Scene<'a> {
+    /// The walked route.
+    pub route: &'a Route,
+    /// The key that was offered to the bastion.
+    pub public_key: Option<&'a PublicKey>,
+}
+
+/// The words of one cause.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Words {
+    /// One general line, without values.
+    pub summary: &'static str,
+    /// What it means; empty if the summary says all.
+    pub means: String,
+    /// What to do, the likeliest first.
+    pub remedies: Vec<String>,
+}
+
+impl Words {
+    pub(super) fn new<const N: usize>(summary: &'static str, means: impl Into<String>, remedies: [String; N]) -> Self {
+        Self { summary, means: means.into(), remedies: remedies.into() }
+    }
+}
+
+impl Cause {
+    /// Its words.
+    #[must_use]
+    pub fn words(&self, scene: Scene<'_>) -> Words {
+        match self.stage() {
+            _ if matches!(self, Self::Interrupted { .. } | Self::OutOfTime { .. }) => self.ended_words(),
+            Stage::Configure | Stage::Resolve | Stage::Connect => self.reach_words(scene),
+            Stage::Handshake | Stage::HostKey => self.handshake_words(scene),
+            Stage::Authenticate => self.authenticate_words(scene),
+            Stage::Forward | Stage::Dial => self.forward_words(scene),
+            Stage::Tls => self.tls_words(scene),
+            Stage::Login => self.login_words(scene),
+            Stage::Open | Stage::Ready | Stage::Hold => self.open_words(scene),
+        }
+    }
+
+    pub(super) fn ended_words(&self) -> Words {
+        match self {
+            Self::Interrupted { .. } => Words::new(
+                "The check was interrupted",
+                "Terraform was told to stop. Nothing was found wrong so far, and nothing was proven.",
+                ["apply again".to_owned()],
+            ),
+            _ => Words::new(
+                "The check ran out of time",
+                "The time given by `verify.timeout` ended before this stage gave an answer.",
+                ["raise `verify.timeout`".to_owned()],
+            ),
+        }
+    }
+}

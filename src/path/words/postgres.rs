@@ -1,0 +1,199 @@
+//! Words about the database: TLS, login, opening, readiness.
+
+use super::{Scene, Words};
+use crate::path::cause::Cause;
+use crate::path::finding::Finding;
+
+impl Cause {
+    pub(super) fn tls_words(&self, scene: Scene<'_>) -> Words {
+        let host = &scene.route.database.host;
+        match self {
+            Self::PostgresSilent => Words::new(
+                "The database accepts the connection and says nothing",
+                "The first message of Postgres got no answer in time.",
+                ["check the database's `host` and `port`".to_owned(), "look for a proxy in front, or a hung server".to_owned()],
+            ),
+            Self::NotPostgres => Words::new(
+                "The database's port does not speak Postgres",
+                "Something else answers there.",
+                ["correct the database's `host` and `port`".to_owned()],
+            ),
+            Self::TlsNotOffered => Words::new(
+                "The database has no TLS",
+                "Postgres answered that it does not speak TLS, and `sslmode` demands it.",
+                [
+                    "turn TLS on: ssl = on, with a certificate and a key".to_owned(),
+                    "choose `sslmode = \"disable\"` knowingly: behind the bastion the password crosses in the clear".to_owned(),
+                ],
+            ),
+            Self::TlsServerError => Words::new(
+                "The database answers with an error where TLS should begin",
+                "Postgres could not start this connection.",
+                ["see Postgres's log".to_owned()],
+            ),
+            Self::CertificateWrongName { presented } => Words::new(
+                "The database's certificate is for another name",
+                format!("It is for {presented}, and the name asked for is `{host}`."),
+                [
+                    "set `host` to a name in the certificate".to_owned(),
+                    "issue a certificate for that name".to_owned(),
+                    "`sslmode = \"verify-ca\"` checks the authority only".to_owned(),
+                ],
+            ),
+            Self::CertificateExpired => Words::new(
+                "The database's certificate is out of its time",
+                "It has expired, or is not valid yet, by this machine's clock.",
+                ["renew the certificate".to_owned(), "check this machine's clock".to_owned()],
+            ),
+            Self::CertificateUnknownIssuer => Words::new(
+                "The database's certificate is from an unknown authority",
+                "None of the authorities in `sslrootcert` has signed it.",
+                ["give the right authority as `sslrootcert` (for RDS, the bundle of its region)".to_owned()],
+            ),
+            Self::CertificateBad => Words::new(
+                "The database's certificate cannot be used",
+                "It does not pass verification.",
+                ["issue a new certificate: X.509 v3, with the host name as a subject alternative name".to_owned()],
+            ),
+            Self::ClientCertificateRefused => Words::new(
+                "The database refuses the client certificate",
+                "Postgres asks for a client certificate that its authority has signed.",
+                ["give `sslcert` and `sslkey_wo`".to_owned(), "have it signed by the authority in the server's ssl_ca_file".to_owned()],
+            ),
+            Self::TlsFailed => Words::new(
+                "TLS with the database failed",
+                "Postgres agreed to TLS, and the handshake broke.",
+                ["look for a proxy or a middlebox that cuts TLS".to_owned(), "see Postgres's log".to_owned()],
+            ),
+            _ => self.ended_words(),
+        }
+    }
+
+    pub(super) fn login_words(&self, scene: Scene<'_>) -> Words {
+        let database = &scene.route.database;
+        let from = if scene.route.bastion.is_some() { "the bastion's private address" } else { "this machine's address" };
+        let line = |kind: &str| format!("{kind} {} {} <{from}>/32 scram-sha-256", database.name, database.user);
+        match self {
+            Self::PasswordRefused => Words::new(
+                "The database refuses the password",
+                "Postgres says the same for a wrong password and for a missing role.",
+                [
+                    format!("correct `password_wo`, the password of `{}`", database.user),
+                    format!("create the role: CREATE ROLE \"{}\" LOGIN PASSWORD '…'", database.user),
+                ],
+            ),
+            Self::PasswordMissing => Words::new(
+                "The database asks for a password",
+                "None was given.",
+                ["set `password_wo` and `password_wo_version`".to_owned()],
+            ),
+            Self::RoleMissing => Words::new(
+                "The role does not exist",
+                format!("The server has no role `{}`.", database.user),
+                ["correct `user`".to_owned(), format!("CREATE ROLE \"{}\" LOGIN;", database.user)],
+            ),
+            Self::EncryptionRequired => Words::new("The database takes TLS only", "", ["set `sslmode` to require or stricter".to_owned()]),
+            Self::ServerUnproven => Words::new(
+                "What answers cannot prove that it is the database",
+                "SCRAM binds the login to the server and its TLS: something in between ends TLS, or it is another server.",
+                [
+                    "connect to Postgres itself, past any proxy that ends TLS".to_owned(),
+                    "correct the database's `host` and `port`".to_owned(),
+                ],
+            ),
+            Self::NoHbaEntry { encrypted: true } => Words::new(
+                "The database admits no such connection",
+                format!("No line of pg_hba.conf fits this role, database and {from}."),
+                [format!("add to pg_hba.conf: {}", line("hostssl"))],
+            ),
+            Self::NoHbaEntry { encrypted: false } => Words::new(
+                "The database admits no such connection",
+                format!(
+                    "No line of pg_hba.conf fits this role, database and {from} without TLS. Whether one fits with TLS cannot be told."
+                ),
+                ["set `sslmode` to require or stricter".to_owned(), format!("add to pg_hba.conf: {}", line("host"))],
+            ),
+            Self::HbaRejects => Words::new(
+                "The database rejects such connections",
+                "A reject line of pg_hba.conf fits.",
+                ["remove the reject line, or move it below the line that should fit".to_owned()],
+            ),
+            Self::AuthenticationUnsupported => Words::new(
+                "The database asks for an authentication that cannot be given",
+                "",
+                ["let pg_hba.conf ask this role for scram-sha-256".to_owned()],
+            ),
+            Self::Pooler => Words::new(
+                "A connection pooler refuses the login",
+                "The answer comes from a pooler in front of Postgres.",
+                ["add the role and the database to the pooler".to_owned(), "connect to Postgres itself: replication needs that".to_owned()],
+            ),
+            Self::LoginBroken => Words::new(
+                "The login broke",
+                "The connection ended, or what answered does not make sense, before Postgres had decided.",
+                ["look for a proxy in front of Postgres".to_owned(), "see Postgres's log".to_owned()],
+            ),
+            Self::LoginSilent => Words::new(
+                "The database is silent during login",
+                "Postgres took the credentials and did not answer in time.",
+                ["a slow authentication method (LDAP, RADIUS) or an overloaded server: see Postgres's log".to_owned()],
+            ),
+            Self::LoginRefused => Words::new("The database refuses the login", "", ["see Postgres's log".to_owned()]),
+            _ => self.ended_words(),
+        }
+    }
+
+    pub(super) fn open_words(&self, scene: Scene<'_>) -> Words {
+        let database = &scene.route.database;
+        let (user, name) = (&database.user, &database.name);
+        match self {
+            Self::LoginForbidden => Words::new(
+                "The role may not log in",
+                format!("`{user}` exists and lacks LOGIN."),
+                [format!("ALTER ROLE \"{user}\" LOGIN;")],
+            ),
+            Self::DatabaseMissing => Words::new(
+                "The database does not exist",
+                format!("The server has no database `{name}`."),
+                ["correct `database`".to_owned(), format!("CREATE DATABASE \"{name}\";")],
+            ),
+            Self::NoConnectPrivilege => Words::new(
+                "The role may not connect to the database",
+                format!("`{user}` lacks CONNECT on `{name}`."),
+                [format!("GRANT CONNECT ON DATABASE \"{name}\" TO \"{user}\";")],
+            ),
+            Self::DatabaseClosed => Words::new(
+                "The database takes no connections",
+                format!("`{name}` has ALLOW_CONNECTIONS false."),
+                [format!("ALTER DATABASE \"{name}\" ALLOW_CONNECTIONS true;")],
+            ),
+            Self::TooManyConnections => Words::new(
+                "The database has no connection slot left",
+                "A limit of the server, the role or the database is reached.",
+                [
+                    "end idle connections (pg_stat_activity)".to_owned(),
+                    "raise max_connections, or the role's or database's CONNECTION LIMIT".to_owned(),
+                ],
+            ),
+            Self::NotAccepting => Words::new(
+                "The database is not accepting connections now",
+                "It is starting up, shutting down or recovering.",
+                [
+                    "apply again when it is up".to_owned(),
+                    "a standby with hot_standby = off never accepts any: point `host` at the primary".to_owned(),
+                ],
+            ),
+            Self::NotReady { findings, publication } => Words {
+                summary: "The database is not ready for its use",
+                means: findings.iter().map(Finding::means).collect::<Vec<_>>().join(" "),
+                remedies: findings.iter().map(|finding| finding.remedy(database, publication.as_deref())).collect(),
+            },
+            Self::ReadyFailed => Words::new(
+                "The database could not be examined",
+                "The connection works; a query about its readiness failed.",
+                ["see Postgres's log".to_owned()],
+            ),
+            _ => self.ended_words(),
+        }
+    }
+}

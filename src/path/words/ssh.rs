@@ -1,0 +1,197 @@
+//! Words about the bastion: handshake, host key, authentication, forwarding and what the bastion dials.
+
+use super::reach::Peer;
+use super::{Scene, Words};
+use crate::path::cause::Cause;
+use crate::path::route::Endpoint;
+
+impl Cause {
+    pub(super) fn handshake_words(&self, scene: Scene<'_>) -> Words {
+        let Peer { port, .. } = Peer::of(scene.route);
+        match self {
+            Self::HandshakeSilent => Words::new(
+                "The bastion accepts the connection and says nothing",
+                format!("An SSH server speaks first. What listens on port {port} did not finish its greeting in time."),
+                [
+                    "check that `port` is sshd's".to_owned(),
+                    "a balancer without a target that it can reach".to_owned(),
+                    "an overloaded or stopped sshd".to_owned(),
+                    "a middlebox that stalls the connection".to_owned(),
+                ],
+            ),
+            Self::NotSsh => Words::new(
+                "The bastion's port does not speak SSH",
+                format!("Something else answers on port {port}."),
+                ["point `port` at sshd".to_owned()],
+            ),
+            Self::OldSsh => {
+                Words::new("The bastion speaks SSH 1 only", "SSH 1 is broken and is not spoken here.", ["upgrade sshd".to_owned()])
+            }
+            Self::NoCommonAlgorithm { what, theirs } => Words::new(
+                "The bastion offers no common algorithm",
+                format!("No common {what}. The bastion offers: {theirs}."),
+                [
+                    "enable a modern one on the bastion: curve25519-sha256, aes256-gcm@openssh.com, rsa-sha2-512".to_owned(),
+                    "upgrade sshd".to_owned(),
+                ],
+            ),
+            Self::TooManyStartups => Words::new(
+                "The bastion turns away new logins",
+                "sshd has reached `MaxStartups`: too many connections that have not logged in yet.",
+                ["find who opens so many connections to it".to_owned(), "raise `MaxStartups` in sshd_config".to_owned()],
+            ),
+            Self::Penalised => Words::new(
+                "The bastion has locked this address out",
+                "sshd's `PerSourcePenalties`: too many failed logins came from this address lately.",
+                ["wait a minute and apply again".to_owned(), "add this address to `PerSourcePenaltyExemptList` in sshd_config".to_owned()],
+            ),
+            Self::HandshakeCorrupt => Words::new(
+                "The SSH handshake broke",
+                "What arrived does not fit what was agreed: the bytes were changed, cut or reordered on the way, or the server is faulty.",
+                ["distrust the path: try from another network".to_owned(), "see sshd's log on the bastion".to_owned()],
+            ),
+            Self::NotStrict => Words::new(
+                "The bastion lacks strict key exchange",
+                "Without it, chacha20-poly1305 is open to the Terrapin attack (CVE-2023-48795).",
+                ["upgrade sshd to 9.6 or later, or enable aes256-gcm@openssh.com on it".to_owned()],
+            ),
+            Self::HostKeyOtherType { presented } => Words::new(
+                "The bastion has no host key of a pinned kind",
+                format!("It offers {presented}; none of the pinned keys is of that kind. That counts as a changed key."),
+                ["read the bastion's host keys on the bastion itself and pin one of them".to_owned(), "restore the pinned key".to_owned()],
+            ),
+            Self::HostKeyChanged { presented } => Words::new(
+                "The bastion's host key is not the pinned one",
+                format!(
+                    "It presents {} {}. Either the bastion was rebuilt, or somebody sits in between.",
+                    presented.algorithm(),
+                    presented.fingerprint()
+                ),
+                [
+                    "compare that fingerprint with the one shown on the bastion itself: ssh-keygen -lf /etc/ssh/ssh_host_ed25519_key.pub"
+                        .to_owned(),
+                    format!("if they agree, pin it: \"{presented}\""),
+                    "if not, do not connect".to_owned(),
+                ],
+            ),
+            Self::HostKeyRevoked { presented } => Words::new(
+                "The bastion presents a revoked host key",
+                format!("{} is marked `@revoked` in `host_keys`.", presented.fingerprint()),
+                ["replace the key on the bastion and pin the new one".to_owned()],
+            ),
+            _ => self.ended_words(),
+        }
+    }
+
+    pub(super) fn authenticate_words(&self, scene: Scene<'_>) -> Words {
+        let user = scene.route.bastion.as_ref().map_or("", |bastion| bastion.user.as_str());
+        let line = scene.public_key.map_or_else(|| "the public key's line".to_owned(), ToString::to_string);
+        match self {
+            Self::KeyRefused => Words::new(
+                "The bastion refuses the key",
+                "sshd says the same for six reasons.",
+                [
+                    format!("the key is not in authorized_keys of `{user}` (or not yet, where keys are synced): {line}"),
+                    format!("the user `{user}` does not exist on the bastion"),
+                    format!("`AllowUsers` or `AllowGroups` in sshd_config leaves `{user}` out"),
+                    "authorized_keys or a folder above it is writable by others: chmod 600 the file, 700 its folder".to_owned(),
+                    "`from=` before the key does not include this machine's address".to_owned(),
+                    "`PubkeyAcceptedAlgorithms` in sshd_config leaves out this kind of key".to_owned(),
+                ],
+            ),
+            Self::PublicKeyNotOffered => Words::new(
+                "The bastion takes no public keys",
+                format!("sshd offers other methods for `{user}` only."),
+                ["set `PubkeyAuthentication yes` in sshd_config".to_owned()],
+            ),
+            Self::SecondFactor => Words::new(
+                "The bastion wants a second factor",
+                "The key was accepted, and sshd asks for more (`AuthenticationMethods`). A program has no second factor.",
+                [format!("exempt `{user}` in a `Match User` block: AuthenticationMethods publickey")],
+            ),
+            Self::TooManyTries => Words::new(
+                "The bastion counts too many tries",
+                "sshd's `MaxAuthTries` ended the session.",
+                ["raise `MaxAuthTries` in sshd_config: one key needs at most two tries".to_owned()],
+            ),
+            Self::AuthenticateClosed => Words::new(
+                "The bastion hangs up during authentication",
+                "The session ended without a verdict on the key.",
+                ["see sshd's log on the bastion".to_owned(), "an intrusion filter (fail2ban) may block this address".to_owned()],
+            ),
+            Self::AuthenticateSilent => Words::new(
+                "The bastion is silent during authentication",
+                "sshd took the key and did not answer in time.",
+                ["a slow PAM module, DNS or directory on the bastion: see sshd's log".to_owned(), "an overloaded bastion".to_owned()],
+            ),
+            _ => self.ended_words(),
+        }
+    }
+
+    pub(super) fn forward_words(&self, scene: Scene<'_>) -> Words {
+        let database = &scene.route.database;
+        let target = Endpoint(&database.host, database.port);
+        let user = scene.route.bastion.as_ref().map_or("", |bastion| bastion.user.as_str());
+        match self {
+            Self::ForwardProhibited => Words::new(
+                "The bastion refuses to forward to the database",
+                "sshd says this for five settings. PermitTunnel plays no part.",
+                [
+                    format!("authorized_keys of `{user}`: remove no-port-forwarding; after restrict add port-forwarding"),
+                    format!("the same line: permitopen=\"{target}\", spelled exactly so"),
+                    format!("sshd `PermitOpen`: add {target}"),
+                    "sshd `AllowTcpForwarding`: yes or local".to_owned(),
+                    "sshd `DisableForwarding`: no".to_owned(),
+                ],
+            ),
+            Self::ForwardShortage => Words::new(
+                "The bastion has no room for another channel",
+                "sshd reports a resource shortage.",
+                ["look at memory and open files on the bastion".to_owned()],
+            ),
+            Self::SessionLost => Words::new(
+                "The SSH session ended under the check",
+                "It had been authenticated; then the bastion or the network dropped it.",
+                ["see sshd's log on the bastion".to_owned(), "apply again".to_owned()],
+            ),
+            Self::DialNameUnknown => Words::new(
+                "The bastion cannot resolve the database's name",
+                format!("`{}` is looked up on the bastion, not here.", database.host),
+                [
+                    "use a name that the bastion's VPC resolves, or the address".to_owned(),
+                    "associate the private zone with the bastion's VPC".to_owned(),
+                ],
+            ),
+            Self::DialRefused => Words::new(
+                "The database refuses the bastion's connection",
+                format!("The bastion reached the machine, and nothing listens on {target}."),
+                ["correct the database's `port`".to_owned(), "start Postgres, and set its `listen_addresses`".to_owned()],
+            ),
+            Self::DialUnreachable => Words::new(
+                "The bastion has no route to the database",
+                format!("From the bastion, {target} cannot be reached at all."),
+                ["route the bastion's subnet to the database's".to_owned(), "correct the database's `host`".to_owned()],
+            ),
+            Self::DialSilent => Words::new(
+                "The database does not answer the bastion",
+                "A firewall on the way drops the packets; which one cannot be told from outside.",
+                [
+                    format!("admit the bastion's security group to port {} in the database's", database.port),
+                    format!("allow port {} in the egress rules of the bastion's security group", database.port),
+                    "correct the database's `host`: no machine may have that address".to_owned(),
+                ],
+            ),
+            Self::DialFailed => Words::new(
+                "The bastion cannot connect to the database",
+                format!("sshd tried {target} and failed."),
+                ["route the bastion's subnet to the database's".to_owned(), "see sshd's log on the bastion".to_owned()],
+            ),
+            Self::DialClosed => Words::new(
+                "The database's connection is closed without a word",
+                format!("{target} accepted the connection and ended it before Postgres said anything."),
+                ["look for a proxy, a balancer or a connection limit in front of Postgres".to_owned(), "see Postgres's log".to_owned()],
+            ),
+            _ => self.ended_words(),
+        }
+    }
+}
