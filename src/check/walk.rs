@@ -5,15 +5,13 @@ use std::collections::btree_map::Entry;
 use std::sync::{Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
-use ring::rand::SecureRandom;
-
 use tokio::io::{AsyncRead, AsyncWrite};
 use tokio::time::Instant;
 
 use super::failure::{Failure, of_authenticate, of_connect, of_forward, of_handshake, of_postgres, of_resolve};
-use super::sessions::{Lease, Login, REFUSAL_PAUSE, Sessions, Turn};
+use super::patience::{dice, patience};
+use super::sessions::{Lease, Login, Sessions, Turn};
 use super::{Report, Request, Status, Walked};
-use crate::backoff::Backoff;
 use crate::key::{HostKeys, PrivateKey};
 use crate::path::cause::Cause;
 use crate::path::diagnosis::Diagnosis;
@@ -41,13 +39,6 @@ const TLS: Duration = Duration::from_secs(10);
 const LOGIN: Duration = Duration::from_secs(15);
 /// Three catalog queries, on a busy server.
 const READY: Duration = Duration::from_secs(15);
-
-/// How long a name, an address or a balancer's target may take to come up: a new balancer's name and first healthy target need about a minute.
-const REACH_WINDOW: Duration = Duration::from_secs(60);
-/// How long a key may take to reach the bastion: its sync runs every five minutes, and needs time itself.
-const KEY_WINDOW: Duration = Duration::from_secs(6 * 60);
-/// How long a database may start up or lack a slot.
-const OPEN_WINDOW: Duration = Duration::from_secs(60);
 
 /// The failure that will be told, unless the walk gets further.
 struct Told {
@@ -372,16 +363,6 @@ fn tells_more(second: &Failure, first: &Failure) -> bool {
     rank(second) > rank(first)
 }
 
-/// How long a stage may heal, and how it is tried.
-const fn patience(stage: Stage) -> (Duration, Backoff) {
-    let seconds = Duration::from_secs;
-    match stage {
-        Stage::Authenticate => (KEY_WINDOW, Backoff::new(REFUSAL_PAUSE, seconds(8), seconds(10))),
-        Stage::Login | Stage::Open => (OPEN_WINDOW, Backoff::new(seconds(1), seconds(2), seconds(8))),
-        _ => (REACH_WINDOW, Backoff::new(Duration::from_millis(500), seconds(1), seconds(8))),
-    }
-}
-
 /// What readiness was asked for.
 fn asked(readiness: &Readiness) -> (Status, String) {
     let mut asked = Vec::new();
@@ -391,13 +372,4 @@ fn asked(readiness: &Readiness) -> (Status, String) {
     asked.extend(readiness.publication.as_ref().map(|publication| format!("publication {publication}")));
     asked.extend(readiness.tables.iter().map(|table| format!("table {table}")));
     if asked.is_empty() { (Status::Skipped, "nothing asked for".to_owned()) } else { (Status::Passed, asked.join(", ")) }
-}
-
-/// An evenly drawn number. Without randomness the pauses are merely not jittered.
-fn dice() -> u32 {
-    let mut bytes = [0; 4];
-    match ring::rand::SystemRandom::new().fill(&mut bytes) {
-        Ok(()) => u32::from_le_bytes(bytes),
-        Err(_) => u32::MAX,
-    }
 }
