@@ -39,6 +39,7 @@ impl Failure {
                 | Cause::ConnectReset
                 | Cause::ConnectUnreachable
                 | Cause::TooManyStartups
+                | Cause::Penalised
                 | Cause::KeyRefused
                 | Cause::SessionLost
                 | Cause::TooManyConnections
