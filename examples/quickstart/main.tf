@@ -23,8 +23,8 @@ resource "bastion_ssh_tunnel_connection" "orders" {
   }
 }
 
-# Tells the bastion both public keys. Here that is a file in a folder that the bastion copies from every now and then,
-# as a bastion that syncs its keys from a bucket does.
+# Tells the bastion both public keys, each allowed to forward to the database and nothing else. Here that is a file in a folder
+# that the bastion copies from every now and then, as a bastion that syncs its keys from a bucket does.
 resource "terraform_data" "authorized_keys" {
   triggers_replace = bastion_ssh_tunnel_connection.orders.public_keys
 
@@ -32,7 +32,10 @@ resource "terraform_data" "authorized_keys" {
     command = "printf '%s\\n' \"$KEYS\" > \"$FILE.new\" && mv \"$FILE.new\" \"$FILE\""
     environment = {
       FILE = "${var.bastion.key_folder}/${var.bastion.user}.pub"
-      KEYS = join("\n", bastion_ssh_tunnel_connection.orders.public_keys)
+      KEYS = join("\n", [
+        for key in bastion_ssh_tunnel_connection.orders.public_keys :
+        provider::bastion::authorized_key(key, ["${var.database.host}:${var.database.port}"])
+      ])
     }
   }
 }
@@ -74,7 +77,7 @@ resource "bastion_postgres_connection" "orders" {
 
 output "path" {
   description = "The path, stage by stage, as it was proven."
-  value       = bastion_postgres_connection.orders.path
+  value       = [for hop in bastion_postgres_connection.orders.path : format("%-13s %-8s %s", hop.stage, hop.status, hop.note)]
 }
 
 output "server_version" {

@@ -2,6 +2,7 @@
 
 mod config;
 mod duration;
+mod functions;
 mod keyring;
 mod postgres_connection;
 mod ssh_tunnel_connection;
@@ -29,6 +30,8 @@ pub fn registry() -> Registry {
     Registry::new(config::Config)
         .resource(ssh_tunnel_connection::SshTunnelConnection::new(&shared))
         .resource(postgres_connection::PostgresConnection::new(&shared))
+        .function(functions::AuthorizedKey)
+        .function(functions::Fingerprint)
 }
 
 /// A fault of the program itself, which no user can mend.

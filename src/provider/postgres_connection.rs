@@ -186,8 +186,8 @@ impl PostgresConnection {
     async fn make(&self, call: &Call<Model>, apply: Apply<Model>) -> Applied<Model> {
         let mut model = apply.planned;
         model.id = id::of(&model);
-        let proven = matches!((&model.server_version, &model.path), (Attr::Known(_), Attr::Known(_)));
-        if enabled(&model) && !proven {
+        // Plan leaves them unknown exactly when the proof in state does not stand any more.
+        if model.server_version.is_unknown() || model.path.is_unknown() {
             match prove::prove(&self.shared, &call.cancelled, &apply.config).await {
                 Ok(report) => {
                     model.server_version = Attr::Known(report.server_version);

@@ -203,11 +203,12 @@ impl Resource for SshTunnelConnection {
     async fn plan(&self, _call: &Call<Model>, change: Change<Model>) -> Result<Planned<Model>, Diagnostics> {
         let mut warnings = Diagnostics::new();
         let keys = self.keys(&change, &mut warnings).await?;
-        let mut model = change.proposed;
+        let (mut model, private) = (change.proposed, change.private);
         if change.config.port.is_null() {
             model.port = Attr::Known(i64::from(Port::SSH.get()));
         }
-        let private = keys.fill(&mut model);
+        keys.fill(&mut model);
+        // What is kept beside the state changes with the state, in apply: a plan may fail, and then key 2 has to be where it was.
         Ok(Planned { warnings, ..Planned::new(model, private) })
     }
 

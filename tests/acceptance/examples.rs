@@ -30,9 +30,9 @@ fn root() -> std::path::PathBuf {
 #[test]
 fn every_example_is_valid() {
     let mut folders = vec![root().join("provider"), root().join("quickstart")];
-    for entry in fs::read_dir(root().join("resources")).unwrap() {
-        folders.push(entry.unwrap().path());
+    for kind in ["resources", "functions"] {
+        folders.extend(fs::read_dir(root().join(kind)).unwrap().map(|entry| entry.unwrap().path()));
     }
-    assert!(folders.len() >= 4);
+    assert!(folders.len() >= 6);
     folders.iter().for_each(|folder| validate(folder));
 }

@@ -5,6 +5,7 @@ mod arguments;
 mod connection;
 mod examples;
 mod faults;
+mod functions;
 mod lifecycle;
 mod rotation;
 mod secrets;

@@ -1,0 +1,4 @@
+# As `ssh-keygen -l` and sshd's log print it.
+output "fingerprint" {
+  value = provider::bastion::fingerprint(file("bastion_host_key.pub"))
+}

@@ -1,0 +1,84 @@
+//! `provider::bastion::…`: pure functions about keys.
+
+use crate::key::{PublicKey, authorized_keys_line};
+use crate::tfplugin::kind::{Function, FunctionError, Parameter, Signature};
+use crate::tfplugin::schema::Type;
+use crate::tfplugin::value::Value;
+
+/// `authorized_key(public_key, permit_open)`: a line for authorized_keys that can forward, and nothing else.
+pub(super) struct AuthorizedKey;
+
+/// `fingerprint(public_key)`: as `ssh-keygen -l` prints it.
+pub(super) struct Fingerprint;
+
+fn public_key_parameter() -> Parameter {
+    Parameter {
+        name: "public_key",
+        r#type: Type::String,
+        description: "A public key, `type base64 [comment]`. The comment is dropped.",
+        allow_null: false,
+    }
+}
+
+/// The first argument.
+fn public_key(arguments: &[Value]) -> Result<PublicKey, FunctionError> {
+    let text = match arguments.first() {
+        Some(Value::String(text)) => text.as_str(),
+        _ => "",
+    };
+    text.parse().map_err(|error: crate::key::PublicKeyError| FunctionError { text: error.to_string(), argument: Some(0) })
+}
+
+impl Function for Fingerprint {
+    fn name(&self) -> &'static str {
+        "fingerprint"
+    }
+
+    fn signature(&self) -> Signature {
+        Signature {
+            summary: "The fingerprint of a public key",
+            description: "The SHA-256 fingerprint of a public key, `SHA256:…`, as `ssh-keygen -l` and sshd's log print it.",
+            parameters: vec![public_key_parameter()],
+            variadic: None,
+            returns: Type::String,
+        }
+    }
+
+    fn call(&self, arguments: Vec<Value>) -> Result<Value, FunctionError> {
+        Ok(Value::String(public_key(&arguments)?.fingerprint()))
+    }
+}
+
+impl Function for AuthorizedKey {
+    fn name(&self) -> &'static str {
+        "authorized_key"
+    }
+
+    fn signature(&self) -> Signature {
+        let permit_open = Parameter {
+            name: "permit_open",
+            r#type: Type::list(Type::String),
+            description: "The targets that may be forwarded to, each `host:port` spelled as the connection spells it. Empty: any.",
+            allow_null: false,
+        };
+        Signature {
+            summary: "A line for authorized_keys that can forward and nothing else",
+            description: "A line for a bastion's authorized_keys: the key may forward to the given targets, and can get neither a shell nor anything else.",
+            parameters: vec![public_key_parameter(), permit_open],
+            variadic: None,
+            returns: Type::String,
+        }
+    }
+
+    fn call(&self, arguments: Vec<Value>) -> Result<Value, FunctionError> {
+        let key = public_key(&arguments)?;
+        let targets: Vec<String> = match arguments.into_iter().nth(1) {
+            Some(Value::List(targets)) => {
+                targets.into_iter().filter_map(|target| if let Value::String(target) = target { Some(target) } else { None }).collect()
+            }
+            _ => Vec::new(),
+        };
+        let line = authorized_keys_line(&key, &targets, "");
+        line.map(Value::String).map_err(|error| FunctionError { text: error.to_string(), argument: Some(1) })
+    }
+}

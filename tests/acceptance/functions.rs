@@ -1,0 +1,44 @@
+//! The provider's functions, called by terraform.
+
+use crate::support::{assert_says, quote, terraform};
+
+/// A well-formed ed25519 public key that nobody uses.
+const PUBLIC_KEY: &str = "ssh-ed25519 AAAAC3NzaC1lZDI1NTE5AAAAIOMqqnkVzrm0SdG6UOoqKLsabgH5C9okWi0dh2l9GKJl";
+
+/// Applies a root module whose only output is an expression; what it says.
+fn evaluate(expression: &str) -> lab::Ran {
+    let terraform = terraform();
+    let text = format!(
+        "terraform {{\n  required_providers {{\n    bastion = {{ source = {:?} }}\n  }}\n}}\noutput \"it\" {{\n  value = {expression}\n}}\n",
+        lab::SOURCE
+    );
+    terraform.write("main.tf", &text).unwrap();
+    terraform.apply().unwrap()
+}
+
+#[test]
+fn a_fingerprint_is_ssh_keygens() {
+    let folder = tempfile::tempdir().unwrap();
+    let file = folder.path().join("key.pub");
+    std::fs::write(&file, format!("{PUBLIC_KEY}\n")).unwrap();
+    let theirs = std::process::Command::new("ssh-keygen").arg("-lf").arg(&file).output().unwrap();
+    let theirs = String::from_utf8(theirs.stdout).unwrap();
+    let fingerprint = theirs.split_whitespace().nth(1).unwrap();
+    let said = evaluate(&format!("provider::bastion::fingerprint({})", quote(&format!("{PUBLIC_KEY} me@laptop")))).ok().unwrap();
+    assert_says(&said, &[&format!("it = \"{fingerprint}\"")]);
+}
+
+#[test]
+fn an_authorized_key_forwards_and_does_nothing_else() {
+    let expression = format!("provider::bastion::authorized_key({}, [\"db.internal:5432\"])", quote(PUBLIC_KEY));
+    let said = evaluate(&format!("nonsensitive(replace({expression}, \"\\\"\", \"'\"))")).ok().unwrap();
+    assert_says(&said, &[&format!("restrict,port-forwarding,permitopen='db.internal:5432' {PUBLIC_KEY}")]);
+}
+
+#[test]
+fn a_bad_argument_is_named() {
+    let said = evaluate("provider::bastion::fingerprint(\"nonsense\")").failed().unwrap();
+    assert_says(&said, &["Invalid value for \"public_key\" parameter", "not a public key"]);
+    let said = evaluate(&format!("provider::bastion::authorized_key({}, [\"no port\"])", quote(PUBLIC_KEY))).failed().unwrap();
+    assert_says(&said, &["Invalid value for \"permit_open\" parameter"]);
+}
