@@ -1,8 +1,9 @@
 //! `make demo`: runs the quickstart against a lab of real parts, shows the path, rotates the keys, and cleans up.
 
+mod provider;
+
 use std::io::Write as _;
-use std::path::{Path, PathBuf};
-use std::process::Command;
+use std::path::Path;
 use std::time::{Duration, Instant};
 
 use anyhow::{Context, Result, ensure};
@@ -19,7 +20,7 @@ const USER: &str = "neosync";
 
 fn main() -> Result<()> {
     let began = Instant::now();
-    let provider = build_provider()?;
+    let provider = provider::build()?;
     let built = Instant::now();
 
     say("A lab on this machine: a real sshd as the bastion, a real Postgres behind it, nothing beyond loopback")?;
@@ -74,19 +75,6 @@ fn main() -> Result<()> {
     line("The configuration is examples/quickstart; docs/ has every argument.")?;
     line("`make install` puts the provider where terraform finds it; `cargo run -p lab -- up` leaves a lab running to play with.")?;
     Ok(())
-}
-
-/// The provider as cargo builds it for this profile.
-fn build_provider() -> Result<PathBuf> {
-    let example = std::env::current_exe()?;
-    let folder = example.parent().and_then(Path::parent).context("the example stands in no target folder")?;
-    let mut cargo = Command::new(env!("CARGO"));
-    cargo.args(["build", "--quiet", "--locked", "--bin", "terraform-provider-bastion"]).current_dir(env!("CARGO_MANIFEST_DIR"));
-    if !cfg!(debug_assertions) {
-        cargo.arg("--release");
-    }
-    ensure!(cargo.status()?.success(), "the provider does not build");
-    Ok(folder.join("terraform-provider-bastion"))
 }
 
 fn inputs(terraform: &mut Terraform, lab: &Lab) -> Result<()> {

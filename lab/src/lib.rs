@@ -42,4 +42,5 @@ pub use postgres::{Flavour, Postgres, PostgresBuilder, Tls};
 pub use relay::Relay;
 pub use scratch::base_folder;
 pub use terraform::{Found, Ran, SOURCE, Terraform};
+pub use tools::postgres_folder;
 pub use wait::{wait_for, wait_until};

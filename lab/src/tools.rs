@@ -49,8 +49,9 @@ pub(crate) fn nss_wrapper() -> Result<PathBuf> {
     folders.map(|folder| folder.join(NAME)).find(|path| path.exists()).ok_or_else(|| missing(NAME, "libnss-wrapper"))
 }
 
-/// The folder with the programs of the newest installed Postgres, `initdb` and `postgres` among them.
-pub(crate) fn postgres_folder() -> Result<&'static Path> {
+/// The folder with the programs of the newest installed Postgres, `initdb`, `postgres` and `psql` among them. On Debian, what is on the
+/// PATH under the same names are wrappers in Perl.
+pub fn postgres_folder() -> Result<&'static Path> {
     static FOLDER: OnceLock<Option<PathBuf>> = OnceLock::new();
     let found = FOLDER.get_or_init(|| {
         let told = Command::new("pg_config").arg("--bindir").output().ok();
