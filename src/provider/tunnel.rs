@@ -128,11 +128,15 @@ fn host_keys(
             None
         }
         (Attr::Known(texts), false) => {
+            if texts.iter().any(Attr::is_null) {
+                diagnostics.error(keys_at, "A host key is null", "Each host key is a text: `type base64 [comment]` or known_hosts lines.");
+                return None;
+            }
             let texts: Vec<_> = texts.iter().map(|text| text.known().map(String::as_str)).collect::<Option<_>>()?;
             match known_hosts::from_texts(&texts, host?, port?) {
                 Ok(keys) => Some(keys),
                 Err(error) => {
-                    diagnostics.error(keys_at, "A host key cannot be used", error.to_string());
+                    diagnostics.error(keys_at, "A host key cannot be used", sentence(&error));
                     None
                 }
             }

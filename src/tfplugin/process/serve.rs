@@ -96,18 +96,17 @@ fn finish(info: ProviderInfo, ended: Result<(), ServeError>) -> ExitCode {
 }
 
 fn by_hand(ProviderInfo { name, version, address }: ProviderInfo) -> String {
-    let short = address.split_once('/').map_or(address, |(_, short)| short);
     format!(
         "This is terraform-provider-{name} {version}, a plugin: Terraform or OpenTofu starts it, and so there is nothing to see here.\n\
          \n\
          To install it from a checkout, `make install`. To try a build in place, write into ~/.terraformrc:\n\
          \n\
          \x20   provider_installation {{\n\
-         \x20     dev_overrides {{ \"{short}\" = \"/the/folder/of/this/program\" }}\n\
+         \x20     dev_overrides {{ \"{address}\" = \"/the/folder/of/this/program\" }}\n\
          \x20     direct {{}}\n\
          \x20   }}\n\
          \n\
-         How to use it is in docs/ of the checkout, and at https://{address}. `--help` says what else this program does.\n"
+         How to use it is in docs/ of the checkout. `--help` says what else this program does.\n"
     )
 }
 
@@ -251,7 +250,9 @@ mod tests {
     #[test]
     fn started_by_hand_it_says_what_it_is_and_how_to_install_it() {
         let text = by_hand(INFO);
-        for part in ["terraform-provider-sample 1.2.3", "make install", "dev_overrides { \"ns/sample\"", "docs/", "--help"] {
+        for part in
+            ["terraform-provider-sample 1.2.3", "make install", "dev_overrides { \"registry.terraform.io/ns/sample\"", "docs/", "--help"]
+        {
             assert!(text.contains(part), "{part} in {text}");
         }
     }
