@@ -31,13 +31,11 @@ impl Failure {
     pub(crate) const fn heals(&self) -> bool {
         matches!(
             self.cause,
-            Cause::NameNotFound
-                | Cause::ResolverFailed
+            Cause::ResolverFailed
                 | Cause::ResolverSilent
                 | Cause::ConnectRefused
                 | Cause::ConnectSilent
                 | Cause::ConnectReset
-                | Cause::ConnectUnreachable
                 | Cause::TooManyStartups
                 | Cause::Penalised
                 | Cause::KeyRefused

@@ -126,6 +126,12 @@ impl Turn {
         self.slot.last_failure.as_ref().filter(|(at, _)| *at >= self.asked).map(|(_, failure)| failure.clone())
     }
 
+    /// How long [`Turn::permit`] will wait because another key was refused at the bastion; none if not at all.
+    pub(crate) fn pause(&self) -> Option<Duration> {
+        let opens = self.gate.closed_until().filter(|_| !self.slot.known)?;
+        Some(opens.saturating_duration_since(Instant::now()))
+    }
+
     /// Waits for a place at the bastion. Of the logins that it may refuse one goes at a time, and waits until its refusal would not look
     /// like an attack together with the last one; those that it knows do not wait for that.
     pub(crate) async fn permit(&self) -> Permit<'_> {

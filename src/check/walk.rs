@@ -16,6 +16,7 @@ use crate::key::{HostKeys, PrivateKey};
 use crate::path::cause::Cause;
 use crate::path::diagnosis::Diagnosis;
 use crate::path::event::{Event, Observer};
+use crate::path::heard::Heard;
 use crate::path::route::{Bastion, Endpoint, Host, Port};
 use crate::path::stage::Stage;
 use crate::postgres::{self, Encryption, Readiness, Role, falls_back, login, negotiate};
@@ -185,6 +186,8 @@ impl<'a> Walk<'a> {
         let Some(key) = &self.request.key else {
             return Err(Failure::new(Cause::NoKey, None));
         };
+        // Whoever waits for another's try waits for its verdict on the key.
+        self.state().stage = Stage::Authenticate;
         let turn = self.sessions.turn(&Login { bastion: bastion.clone(), key: key.public() }).await;
         if let Some(lease) = turn.session() {
             self.adopt(&lease.walked);
@@ -207,6 +210,10 @@ impl<'a> Walk<'a> {
     async fn log_in(&self, turn: &Turn, bastion: &Bastion, key: &PrivateKey) -> Result<Session, Failure> {
         if matches!(&bastion.host_keys, HostKeys::Pinned { accepted, .. } if accepted.is_empty()) {
             return Err(Failure::new(Cause::NothingPinned, None));
+        }
+        if let Some(next_try_in) = turn.pause() {
+            let tries = self.state().told.as_ref().map_or(0, |told| told.tries);
+            self.observer.event(&Event::Waiting { stage: Stage::Authenticate, tries, next_try_in, heard: Heard::default() });
         }
         let mut permit = turn.permit().await;
         let connected = self.connect(&bastion.host, bastion.port).await?;

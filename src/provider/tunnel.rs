@@ -7,7 +7,7 @@ use crate::path::route::{Bastion, Host, Port};
 use crate::secret::Secret;
 use crate::ssh::known_hosts;
 use crate::tfplugin::attribute_path::AttributePath;
-use crate::tfplugin::diagnostic::Diagnostics;
+use crate::tfplugin::diagnostic::{self, Diagnostics};
 use crate::tfplugin::model::{Attr, model};
 use crate::tfplugin::schema::{Attribute, Type, boolean, number, set_of, string};
 
@@ -171,11 +171,7 @@ pub(super) fn port(value: &Attr<i64>, default: Port, at: &AttributePath, diagnos
     }
 }
 
-/// An error's lower-case fragment as a sentence.
+/// What an error says, as a sentence.
 pub(super) fn sentence(error: &dyn std::error::Error) -> String {
-    let text = error.to_string();
-    let mut characters = text.chars();
-    let first = characters.next().map(|c| c.to_uppercase().to_string()).unwrap_or_default();
-    let end = if text.ends_with(['.', '!']) { "" } else { "." };
-    format!("{first}{}{end}", characters.as_str())
+    diagnostic::sentence(&error.to_string())
 }

@@ -6,7 +6,7 @@ use tokio_util::sync::CancellationToken;
 
 use super::{ErasedApplied, ErasedApply, ErasedChange, ErasedKept, ErasedPlanned, ErasedResource};
 use crate::tfplugin::attribute_path::AttributePath;
-use crate::tfplugin::diagnostic::{Diagnostic, Diagnostics, Severity};
+use crate::tfplugin::diagnostic::{Diagnostic, Diagnostics, Severity, sentence};
 use crate::tfplugin::fault;
 use crate::tfplugin::kind::{Applied, Apply, Boxed, Call, Change, Function, FunctionError, Kept, Model, Resource, Signature};
 use crate::tfplugin::model::{IntoValue, ModelError};
@@ -29,7 +29,13 @@ impl<T> Adapter<T> {
 
 /// What the user wrote does not fit.
 pub(super) fn unsuitable(error: ModelError) -> Diagnostics {
-    Diagnostic { severity: Severity::Error, summary: "Unsuitable value".to_owned(), detail: error.message, attribute: error.path }.into()
+    Diagnostic {
+        severity: Severity::Error,
+        summary: "Unsuitable value".to_owned(),
+        detail: sentence(&error.message),
+        attribute: error.path,
+    }
+    .into()
 }
 
 /// What the provider itself made earlier does not fit its model.

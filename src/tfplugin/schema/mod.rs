@@ -1,6 +1,7 @@
 //! What a resource's configuration may hold.
 
 mod check;
+mod presence;
 pub mod transform;
 
 use std::collections::BTreeMap;

@@ -14,7 +14,11 @@ fn find<'a>(registry: &'a Registry, type_name: &str) -> Result<&'a dyn ErasedDat
 pub(super) fn validate(registry: &Registry, request: &validate_data_resource_config::Request) -> validate_data_resource_config::Response {
     let judged = find(registry, &request.type_name).and_then(|data_source| {
         let config = convert::decode_block(request.config.as_ref(), &data_source.schema().block_type())?;
-        Ok(data_source.validate(config))
+        let mut diagnostics = data_source.schema().judge(&config);
+        if !diagnostics.has_errors() {
+            diagnostics.append(data_source.validate(config));
+        }
+        Ok(diagnostics)
     });
     validate_data_resource_config::Response { diagnostics: convert::diagnostics(judged.unwrap_or_else(|refused| refused)) }
 }

@@ -20,7 +20,11 @@ pub(super) fn validate(
 ) -> validate_ephemeral_resource_config::Response {
     let judged = find(registry, &request.type_name).and_then(|ephemeral| {
         let config = convert::decode_block(request.config.as_ref(), &ephemeral.schema().block_type())?;
-        Ok(ephemeral.validate(config))
+        let mut diagnostics = ephemeral.schema().judge(&config);
+        if !diagnostics.has_errors() {
+            diagnostics.append(ephemeral.validate(config));
+        }
+        Ok(diagnostics)
     });
     validate_ephemeral_resource_config::Response { diagnostics: convert::diagnostics(judged.unwrap_or_else(|refused| refused)) }
 }

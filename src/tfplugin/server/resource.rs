@@ -23,7 +23,10 @@ pub(super) fn validate(registry: &Registry, request: &validate_resource_config::
     let judged = find(registry, &request.type_name).and_then(|resource| {
         let config = convert::decode_block(request.config.as_ref(), &resource.schema().block_type())?;
         let mut diagnostics = if write_only_allowed { Diagnostics::new() } else { refuse_write_only(resource.schema(), &config) };
-        diagnostics.append(resource.validate(config));
+        diagnostics.append(resource.schema().judge(&config));
+        if !diagnostics.has_errors() {
+            diagnostics.append(resource.validate(config));
+        }
         Ok(diagnostics)
     });
     validate_resource_config::Response { diagnostics: convert::diagnostics(judged.unwrap_or_else(|refused| refused)) }

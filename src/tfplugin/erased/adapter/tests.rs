@@ -273,7 +273,7 @@ async fn what_does_not_fit_is_blamed_on_who_wrote_it() {
     let judged = ErasedResource::validate(&resource(), with_size("1.5"));
     assert_eq!(summaries(&judged), ["Unsuitable value"]);
     let first = judged.iter().next().cloned().unwrap();
-    assert_eq!((first.attribute, first.detail.as_str()), (AttributePath::of("size"), "a whole number is needed"));
+    assert_eq!((first.attribute, first.detail.as_str()), (AttributePath::of("size"), "A whole number is needed."));
 
     let kept = ErasedKept { state: with_size("1.5"), private: Private::default() };
     let read = refused(resource().read(CancellationToken::new(), kept).await);
