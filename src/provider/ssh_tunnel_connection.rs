@@ -155,12 +155,14 @@ impl Keys {
 }
 
 fn as_tunnel(model: &Model) -> TunnelModel {
+    // How many keys there will be is not known either: two that are not known yet may turn out to be one.
+    let undecided = model.host_keys.known().is_some_and(|keys| keys.iter().any(Attr::is_unknown));
     TunnelModel {
         name: model.name.clone(),
         host: model.host.clone(),
         port: model.port.clone(),
         user: model.user.clone(),
-        host_keys: model.host_keys.clone(),
+        host_keys: if undecided { Attr::Unknown } else { model.host_keys.clone() },
         insecure_ignore_host_key: model.insecure_ignore_host_key.clone(),
         private_key: model.private_key.clone(),
     }

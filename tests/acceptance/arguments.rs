@@ -169,7 +169,10 @@ fn unknown_values_are_no_error_at_plan() {
     let late = Block::new("terraform_data", "late")
         .set("input", format!("{{ text = \"db.example.com\", number = 5432, key = {} }}", quote(PUBLIC_KEY)));
     let output = |field: &str| format!("terraform_data.late.output.{field}");
-    let tunnel = tunnel().set("host", output("text")).set("port", output("number")).set("host_keys", format!("[{}]", output("key")));
+    let tunnel = tunnel()
+        .set("host", output("text"))
+        .set("port", output("number"))
+        .set("host_keys", format!("[{0}, \"${{{0}}} again\"]", output("key")));
     let connection = connection()
         .set("host", output("text"))
         .set("port", output("number"))
@@ -180,4 +183,8 @@ fn unknown_values_are_no_error_at_plan() {
         .set("verify", format!("{{ timeout = {0}, tables = [{0}], publication = {0} }}", output("text")));
     write(&terraform, &[&late, &tunnel, &connection]);
     terraform.run(&["plan", "-no-color", "-input=false"]).unwrap().ok().unwrap();
+    // What was planned with unknown values is what apply makes of them.
+    write(&terraform, &[&late, &tunnel]);
+    terraform.apply().unwrap().ok().unwrap();
+    assert!(terraform.settled().unwrap());
 }

@@ -11,7 +11,7 @@ use crate::tfplugin::fault;
 use crate::tfplugin::kind::{Applied, Apply, Boxed, Call, Change, Function, FunctionError, Kept, Model, Resource, Signature};
 use crate::tfplugin::model::{IntoValue, ModelError};
 use crate::tfplugin::schema::Schema;
-use crate::tfplugin::schema::transform::{mark_computed_unknown, null_unknowns, strip_write_only, unknown_at};
+use crate::tfplugin::schema::transform::{mark_computed_unknown, null_unknowns, restore_unknown_elements, strip_write_only, unknown_at};
 use crate::tfplugin::value::Value;
 
 /// One kind and its schema, read once.
@@ -199,11 +199,13 @@ impl<R: Resource> ErasedResource for Adapter<R> {
             if prior.is_none() {
                 proposed = mark_computed_unknown(&self.schema, proposed, &change.config);
             }
+            let given = proposed.clone();
             let change = Change { prior, config: configured(change.config)?, proposed: configured(proposed)?, private: change.private };
             let planned = self.inner.plan(&call, change).await?;
             answer((), &planned.warnings)?;
+            let model = strip_write_only(&self.schema, planned.model.into_value());
             Ok(ErasedPlanned {
-                planned: strip_write_only(&self.schema, planned.model.into_value()),
+                planned: restore_unknown_elements(&self.schema.block_type(), model, &given),
                 private: planned.private,
                 requires_replace: planned.requires_replace,
                 warnings: planned.warnings,

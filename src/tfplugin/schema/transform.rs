@@ -99,9 +99,7 @@ fn find_below(value: &Value, r#type: Option<&Type>, path: AttributePath) -> Opti
         (Value::Unknown(_), _) => Some(path),
         (Value::Null | Value::Bool(_) | Value::Number(_) | Value::String(_), _) => None,
         // Elements of sets have no address.
-        (Value::List(elements), Some(Type::Set(inner))) => {
-            elements.iter().any(|element| unknown_at(element, inner).is_some()).then_some(path)
-        }
+        (Value::List(_), Some(Type::Set(_))) => (!value.is_wholly_known()).then_some(path),
         (Value::List(elements), r#type) => (0_i64..).zip(elements).enumerate().find_map(|(place, (at, element))| {
             let inner = match r#type {
                 Some(Type::List(inner)) => Some(&**inner),
@@ -121,6 +119,42 @@ fn find_below(value: &Value, r#type: Option<&Type>, path: AttributePath) -> Opti
             find_below(field, inner, path.clone().attribute(name))
         }),
         (Value::Dynamic(typed), _) => find_below(&typed.1, Some(&typed.0), path),
+    }
+}
+
+/// A plan in which each set with unknown elements is again as it was proposed. A Rust set cannot hold two unknown elements; Terraform's
+/// sets can, and what is configured has to be planned as it is.
+#[must_use]
+pub fn restore_unknown_elements(r#type: &Type, planned: Value, proposed: &Value) -> Value {
+    match (r#type, planned, proposed) {
+        (Type::Set(_), planned @ (Value::Unknown(_) | Value::List(_)), Value::List(_))
+            if !planned.is_wholly_known() && !proposed.is_wholly_known() =>
+        {
+            proposed.clone()
+        }
+        (Type::Object(types), Value::Map(fields), proposed) => {
+            let restored = fields.into_iter().map(|(name, field)| {
+                let field = match types.get(&name) {
+                    Some(inner) => restore_unknown_elements(inner, field, proposed.field(&name)),
+                    None => field,
+                };
+                (name, field)
+            });
+            Value::Map(restored.collect())
+        }
+        (Type::Map(inner), Value::Map(elements), proposed) => {
+            let restored = elements.into_iter().map(|(key, element)| {
+                let element = restore_unknown_elements(inner, element, proposed.field(&key));
+                (key, element)
+            });
+            Value::Map(restored.collect())
+        }
+        (Type::List(inner), Value::List(elements), proposed) => {
+            let restored =
+                elements.into_iter().enumerate().map(|(at, value)| restore_unknown_elements(inner, value, element(proposed, at)));
+            Value::List(restored.collect())
+        }
+        (_, planned, _) => planned,
     }
 }
 
@@ -230,6 +264,29 @@ mod tests {
         assert_eq!(found(object([("tags", object([("t", Value::UNKNOWN)]))])).as_deref(), Some(r#"tags["t"]"#));
         assert_eq!(found(object([("names", Value::List(vec![Value::UNKNOWN]))])).as_deref(), Some("names"));
         assert_eq!(found(Value::UNKNOWN).as_deref(), Some(""));
+    }
+
+    #[test]
+    fn a_set_with_unknown_elements_is_planned_as_proposed() {
+        let sets = |set: &Value| {
+            let names = || object([("names", set.clone())]);
+            object([("one", names()), ("list", Value::List(vec![names()])), ("map", object([("k", names())]))])
+        };
+        let inner = || vec![Attribute::optional("names", set_of(Type::String), "")];
+        let schema = Schema::new(
+            "",
+            vec![
+                Attribute::optional("one", nested_single(inner()), ""),
+                Attribute::optional("list", nested_list(inner()), ""),
+                Attribute::optional("map", nested_map(inner()), ""),
+            ],
+        );
+        let planned = |planned: &Value, proposed: Value| restore_unknown_elements(&schema.block_type(), sets(planned), &sets(&proposed));
+        let given = Value::List(vec![Value::UNKNOWN, "a".into(), Value::UNKNOWN]);
+        assert!(planned(&Value::UNKNOWN, given.clone()) == sets(&given));
+        assert!(planned(&Value::UNKNOWN, Value::List(vec!["a".into()])) == sets(&Value::UNKNOWN), "the provider says that it will change");
+        assert!(planned(&Value::Null, given.clone()) == sets(&Value::Null), "the provider takes it away");
+        assert!(restore_unknown_elements(&schema.block_type(), sets(&given), &Value::Null) == sets(&given));
     }
 
     #[test]

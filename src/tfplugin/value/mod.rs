@@ -77,6 +77,18 @@ impl Value {
         matches!(self, Self::Null)
     }
 
+    /// Whether nothing in it is unknown.
+    #[must_use]
+    pub fn is_wholly_known(&self) -> bool {
+        match self {
+            Self::Unknown(_) => false,
+            Self::Null | Self::Bool(_) | Self::Number(_) | Self::String(_) => true,
+            Self::List(elements) => elements.iter().all(Self::is_wholly_known),
+            Self::Map(elements) => elements.values().all(Self::is_wholly_known),
+            Self::Dynamic(typed) => typed.1.is_wholly_known(),
+        }
+    }
+
     /// An attribute of an object or an element of a map; null where there is none.
     #[must_use]
     pub fn field(&self, name: &str) -> &Self {
