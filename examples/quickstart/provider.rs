@@ -23,5 +23,5 @@ pub fn build() -> Result<PathBuf> {
 }
 
 fn is_of_package(variable: &str) -> bool {
-    ["CARGO_PKG_", "CARGO_MANIFEST_", "CARGO_BIN_"].iter().any(|start| variable.starts_with(start))
+    ["CARGO_PKG_", "CARGO_MANIFEST_", "CARGO_BIN_", "OUT_DIR"].iter().any(|start| variable.starts_with(start))
 }
