@@ -6,7 +6,7 @@ use std::process::Command;
 const ROLE: &str = "BASTION_TEST_PANICS";
 
 fn panics() {
-    bastion::tfplugin::log::install(|_| None);
+    bastion::tfplugin::process::log::install(|_| None);
     let runtime = tokio::runtime::Builder::new_current_thread().build().unwrap();
     let caught = runtime.block_on(async { tokio::spawn(async { panic!("with hunter2") }).await });
     assert!(caught.is_err());

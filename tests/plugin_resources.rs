@@ -34,7 +34,8 @@ async fn resource_configurations() {
     let config = map(&[("id", NIL), ("key", &key), ("name", &text("good")), ("password_wo", &text("hunter2")), ("text", NIL)]);
     let judged = client.validate_resource_config(request(dynamic(config), None)).await.unwrap().into_inner();
     let refused = judged.diagnostics.iter().map(at).collect::<Vec<_>>();
-    assert_eq!(refused, [vec!["password_wo"], vec!["key", "passphrase_wo"]]);
+    assert_eq!(refused, [vec!["password_wo"], vec!["key"]]);
+    assert!(judged.diagnostics[1].detail.ends_with("This is about `key.passphrase_wo`."));
     assert!(judged.diagnostics.iter().all(|diagnostic| diagnostic.detail.contains("Terraform 1.11")));
 }
 

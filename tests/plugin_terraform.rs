@@ -9,10 +9,10 @@ use std::process::{Command, Output};
 use std::sync::Arc;
 use std::sync::atomic::Ordering;
 
-use bastion::tfplugin::handshake;
-use bastion::tfplugin::listen::{self, Clients};
+use bastion::tfplugin::process::handshake;
+use bastion::tfplugin::process::listen::{self, Clients};
+use bastion::tfplugin::process::services::Services;
 use bastion::tfplugin::server::Server;
-use bastion::tfplugin::services::Services;
 use support::sample::{Seen, registry};
 use tokio_stream::wrappers::ReceiverStream;
 use tokio_util::sync::CancellationToken;

@@ -47,6 +47,9 @@ fn main() -> Result<()> {
     ))?;
     terraform.show(&["plan", "-input=false", "-out=plan"])?;
     terraform.show(&["apply", "-input=false", "plan"])?;
+    let refused = lab.bastion.failed_logins().len();
+    ensure!(refused > 0, "the bastion knew the key at once, so nothing was waited for");
+    line(&format!("sshd refused the key {refused} time(s) before it had synced; the connection waited."))?;
     show_path(&terraform, &lab)?;
 
     say("terraform plan once more: nothing to do")?;

@@ -23,26 +23,33 @@ resource "bastion_ssh_tunnel_connection" "orders" {
   }
 }
 
-# Tells the bastion both public keys, each allowed to forward to the database and nothing else. Here that is a file in a folder
-# that the bastion copies from every now and then, as a bastion that syncs its keys from a bucket does.
+# Both public keys of the login, each allowed to forward to the database only.
+locals {
+  key_file = "${var.bastion.key_folder}/${var.bastion.user}.pub"
+  authorized_keys = join("\n", [
+    for key in bastion_ssh_tunnel_connection.orders.public_keys :
+    provider::bastion::authorized_key(key, ["${var.database.host}:${var.database.port}"])
+  ])
+}
+
+# Tells the bastion. Here that is a file in a folder that the bastion copies from every now and then, as a bastion that syncs its
+# keys from a bucket does.
 resource "terraform_data" "authorized_keys" {
-  triggers_replace = bastion_ssh_tunnel_connection.orders.public_keys
+  triggers_replace = [local.key_file, local.authorized_keys]
 
   provisioner "local-exec" {
     command = "printf '%s\\n' \"$KEYS\" > \"$FILE.new\" && mv \"$FILE.new\" \"$FILE\""
     environment = {
-      FILE = "${var.bastion.key_folder}/${var.bastion.user}.pub"
-      KEYS = join("\n", [
-        for key in bastion_ssh_tunnel_connection.orders.public_keys :
-        provider::bastion::authorized_key(key, ["${var.database.host}:${var.database.port}"])
-      ])
+      FILE = local.key_file
+      KEYS = local.authorized_keys
     }
   }
 }
 
 # Takes the login away again, at destroy.
 resource "terraform_data" "login" {
-  input = "${var.bastion.key_folder}/${var.bastion.user}.pub"
+  input            = local.key_file
+  triggers_replace = local.key_file
 
   provisioner "local-exec" {
     when    = destroy

@@ -31,14 +31,13 @@ impl Failure {
     pub(crate) const fn heals(&self) -> bool {
         matches!(
             self.cause,
-            Cause::NameNotFound
-                | Cause::ResolverFailed
+            Cause::ResolverFailed
                 | Cause::ResolverSilent
                 | Cause::ConnectRefused
                 | Cause::ConnectSilent
                 | Cause::ConnectReset
-                | Cause::ConnectUnreachable
                 | Cause::TooManyStartups
+                | Cause::Penalised
                 | Cause::KeyRefused
                 | Cause::SessionLost
                 | Cause::TooManyConnections
@@ -221,4 +220,49 @@ pub(crate) fn of_forward(error: ForwardError) -> Failure {
 
 fn reason(code: &str, description: &Heard) -> Heard {
     if description.is_empty() { Heard::from_text(code) } else { Heard::from_text(&format!("{code}: {description}")) }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn only_what_passes_by_itself_heals() {
+        for words in ["", "Exceeded MaxStartups", "Not allowed at this time"] {
+            assert!(of_handshake(HandshakeError::Closed { heard: Heard::from_text(words) }).heals(), "{words}");
+        }
+        assert!(of_forward(ForwardError::SessionLost { heard: Heard::default() }).heals());
+        assert!(of_authenticate(AuthenticateError::Denied { methods: vec!["publickey".to_owned()] }).heals());
+        let lasting = [
+            of_handshake(HandshakeError::HostKeyOtherType { theirs: Vec::new() }),
+            of_handshake(HandshakeError::NotSsh { heard: Heard::default() }),
+            of_authenticate(AuthenticateError::Denied { methods: vec!["password".to_owned()] }),
+            of_authenticate(AuthenticateError::TooManyTries { heard: Heard::default() }),
+            of_forward(ForwardError::Prohibited { heard: Heard::default() }),
+            of_forward(ForwardError::DialFailed { heard: Heard::from_text("Connection refused") }),
+            of_forward(ForwardError::Silent),
+            of_login(LoginError::PasswordRefused { heard: Heard::default() }),
+        ];
+        for failure in lasting {
+            assert!(!failure.heals(), "{:?}", failure.cause);
+        }
+    }
+
+    #[test]
+    fn the_bastions_words_tell_what_it_met() {
+        let cause = |words: &str| of_forward(ForwardError::DialFailed { heard: Heard::from_text(words) }).cause;
+        let known = [
+            ("Name or service not known", Cause::DialNameUnknown),
+            ("Temporary failure in name resolution", Cause::DialNameUnknown),
+            ("Error resolving 'h' port '5432'. Name does not resolve", Cause::DialNameUnknown),
+            ("Connection refused", Cause::DialRefused),
+            ("No route to host", Cause::DialUnreachable),
+            ("Network is unreachable", Cause::DialUnreachable),
+            ("Connection timed out", Cause::DialSilent),
+            ("open failed", Cause::DialFailed),
+        ];
+        for (words, expected) in known {
+            assert_eq!(cause(words), expected, "{words}");
+        }
+    }
 }

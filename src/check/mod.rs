@@ -1,6 +1,7 @@
 //! Walks a route stage by stage, retries what can heal, emits events, and ends with a report or a diagnosis.
 
 mod failure;
+mod patience;
 mod sessions;
 mod walk;
 

@@ -5,19 +5,18 @@ use std::collections::btree_map::Entry;
 use std::sync::{Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
-use ring::rand::SecureRandom;
-
 use tokio::io::{AsyncRead, AsyncWrite};
 use tokio::time::Instant;
 
 use super::failure::{Failure, of_authenticate, of_connect, of_forward, of_handshake, of_postgres, of_resolve};
-use super::sessions::{Lease, Login, REFUSAL_PAUSE, Sessions, Turn};
+use super::patience::{dice, patience};
+use super::sessions::{Lease, Login, Sessions, Turn};
 use super::{Report, Request, Status, Walked};
-use crate::backoff::Backoff;
 use crate::key::{HostKeys, PrivateKey};
 use crate::path::cause::Cause;
 use crate::path::diagnosis::Diagnosis;
 use crate::path::event::{Event, Observer};
+use crate::path::heard::Heard;
 use crate::path::route::{Bastion, Endpoint, Host, Port};
 use crate::path::stage::Stage;
 use crate::postgres::{self, Encryption, Readiness, Role, falls_back, login, negotiate};
@@ -41,13 +40,6 @@ const TLS: Duration = Duration::from_secs(10);
 const LOGIN: Duration = Duration::from_secs(15);
 /// Three catalog queries, on a busy server.
 const READY: Duration = Duration::from_secs(15);
-
-/// How long a name, an address or a balancer's target may take to come up: a new balancer's name and first healthy target need about a minute.
-const REACH_WINDOW: Duration = Duration::from_secs(60);
-/// How long a key may take to reach the bastion: its sync runs every five minutes, and needs time itself.
-const KEY_WINDOW: Duration = Duration::from_secs(6 * 60);
-/// How long a database may start up or lack a slot.
-const OPEN_WINDOW: Duration = Duration::from_secs(60);
 
 /// The failure that will be told, unless the walk gets further.
 struct Told {
@@ -122,9 +114,13 @@ impl<'a> Walk<'a> {
 
     /// The last failure, and with it the end. The first failure at the furthest stage is what is told.
     pub(super) fn failed(&self, last: Failure) -> Box<Diagnosis> {
-        let interrupted = matches!(last.cause, Cause::Interrupted { .. });
         let mut state = self.state();
-        let told = state.told.take().filter(|_| !interrupted);
+        let told = state.told.take().filter(|told| match last.cause {
+            Cause::Interrupted { .. } => false,
+            // What was overcome is no longer the story.
+            Cause::OutOfTime { stage } => stage <= told.failure.stage(),
+            _ => true,
+        });
         let told = told.unwrap_or_else(|| {
             let since = state.began.get(&last.stage()).copied().unwrap_or_else(Instant::now);
             Told { failure: last, since, tries: 1 }
@@ -169,7 +165,13 @@ impl<'a> Walk<'a> {
             Some(bastion) => {
                 let lease = self.session(bastion).await?;
                 let channel = self.forward(&lease).await?;
-                self.database(channel, encryption).await
+                match self.database(channel, encryption).await {
+                    // To Postgres's room the end of the tunnel looks like the end of the database.
+                    Err(Broken::Database(_)) if !lease.session.is_alive() => {
+                        Err(Broken::Way(Failure::new(Cause::SessionLost, lease.session.ended())))
+                    }
+                    walked => walked,
+                }
             }
             None => {
                 let database = &self.request.route.database;
@@ -184,6 +186,8 @@ impl<'a> Walk<'a> {
         let Some(key) = &self.request.key else {
             return Err(Failure::new(Cause::NoKey, None));
         };
+        // Whoever waits for another's try waits for its verdict on the key.
+        self.state().stage = Stage::Authenticate;
         let turn = self.sessions.turn(&Login { bastion: bastion.clone(), key: key.public() }).await;
         if let Some(lease) = turn.session() {
             self.adopt(&lease.walked);
@@ -204,10 +208,14 @@ impl<'a> Walk<'a> {
     }
 
     async fn log_in(&self, turn: &Turn, bastion: &Bastion, key: &PrivateKey) -> Result<Session, Failure> {
-        let _permit = turn.permit().await;
         if matches!(&bastion.host_keys, HostKeys::Pinned { accepted, .. } if accepted.is_empty()) {
             return Err(Failure::new(Cause::NothingPinned, None));
         }
+        if let Some(next_try_in) = turn.pause() {
+            let tries = self.state().told.as_ref().map_or(0, |told| told.tries);
+            self.observer.event(&Event::Waiting { stage: Stage::Authenticate, tries, next_try_in, heard: Heard::default() });
+        }
+        let mut permit = turn.permit().await;
         let connected = self.connect(&bastion.host, bastion.port).await?;
         self.begin(Stage::Handshake);
         let trusted = connected.handshake(&bastion.host_keys, HANDSHAKE).await.map_err(of_handshake)?;
@@ -218,7 +226,9 @@ impl<'a> Walk<'a> {
         let checked = if bastion.host_keys == HostKeys::Any { ", not checked" } else { "" };
         self.pass(Stage::HostKey, format!("{} {}{checked}", host_key.algorithm(), host_key.fingerprint()));
         self.begin(Stage::Authenticate);
+        permit.offer();
         let session = trusted.authenticate(&bastion.user, key, AUTHENTICATE).await.map_err(of_authenticate)?;
+        permit.accepted();
         let public = key.public();
         self.pass(Stage::Authenticate, format!("user {}, {} {}", bastion.user, public.algorithm(), public.fingerprint()));
         Ok(session)
@@ -360,16 +370,6 @@ fn tells_more(second: &Failure, first: &Failure) -> bool {
     rank(second) > rank(first)
 }
 
-/// How long a stage may heal, and how it is tried.
-const fn patience(stage: Stage) -> (Duration, Backoff) {
-    let seconds = Duration::from_secs;
-    match stage {
-        Stage::Authenticate => (KEY_WINDOW, Backoff::new(REFUSAL_PAUSE, seconds(8), seconds(10))),
-        Stage::Login | Stage::Open => (OPEN_WINDOW, Backoff::new(seconds(1), seconds(2), seconds(8))),
-        _ => (REACH_WINDOW, Backoff::new(Duration::from_millis(500), seconds(1), seconds(8))),
-    }
-}
-
 /// What readiness was asked for.
 fn asked(readiness: &Readiness) -> (Status, String) {
     let mut asked = Vec::new();
@@ -379,13 +379,4 @@ fn asked(readiness: &Readiness) -> (Status, String) {
     asked.extend(readiness.publication.as_ref().map(|publication| format!("publication {publication}")));
     asked.extend(readiness.tables.iter().map(|table| format!("table {table}")));
     if asked.is_empty() { (Status::Skipped, "nothing asked for".to_owned()) } else { (Status::Passed, asked.join(", ")) }
-}
-
-/// An evenly drawn number. Without randomness the pauses are merely not jittered.
-fn dice() -> u32 {
-    let mut bytes = [0; 4];
-    match ring::rand::SystemRandom::new().fill(&mut bytes) {
-        Ok(()) => u32::from_le_bytes(bytes),
-        Err(_) => u32::MAX,
-    }
 }

@@ -241,7 +241,17 @@ impl Cause {
     /// Whether a peer's words, or its silence, are behind it; what was read or decided here is not heard.
     #[must_use]
     pub const fn is_heard(&self) -> bool {
-        !matches!(self, Self::NothingPinned | Self::NoKey | Self::NotReady { .. } | Self::Interrupted { .. } | Self::OutOfTime { .. })
+        !matches!(
+            self,
+            Self::NothingPinned
+                | Self::NoKey
+                | Self::CertificateWrongName { .. }
+                | Self::CertificateExpired
+                | Self::CertificateUnknownIssuer
+                | Self::NotReady { .. }
+                | Self::Interrupted { .. }
+                | Self::OutOfTime { .. }
+        )
     }
 
     /// The second half of the code, `forward/prohibited`. Never changes once published: people search for it.

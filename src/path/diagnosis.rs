@@ -8,7 +8,7 @@ use super::heard::Heard;
 use super::picture::{self, Reach};
 use super::route::Route;
 use super::stage::Stage;
-use super::words::Scene;
+use super::words::{Scene, TIE};
 use crate::key::PublicKey;
 
 /// The verdict on a walk that failed. Its `Display` is the text below the summary line, fourteen lines at the most.
@@ -50,7 +50,7 @@ impl Diagnosis {
     /// What to do, the likeliest first.
     #[must_use]
     pub fn remedies(&self) -> Vec<String> {
-        self.cause.words(self.scene()).remedies
+        self.cause.words(self.scene()).remedies.into_iter().map(|remedy| remedy.replace(TIE, " ")).collect()
     }
 
     fn scene(&self) -> Scene<'_> {
@@ -99,7 +99,7 @@ fn labelled(f: &mut fmt::Formatter<'_>, label: &str, number: &str, text: &str) -
     write!(f, "  {label:<8}{number}")?;
     let indent = MARGIN + number.len();
     let mut column = indent;
-    for word in text.split_whitespace() {
+    for word in text.split(' ') {
         let width = word.chars().count();
         if column > indent && column + 1 + width > WIDTH {
             write!(f, "\n{:indent$}", "")?;
@@ -108,7 +108,7 @@ fn labelled(f: &mut fmt::Formatter<'_>, label: &str, number: &str, text: &str) -
             f.write_str(" ")?;
             column += 1;
         }
-        f.write_str(word)?;
+        f.write_str(&word.replace(TIE, " "))?;
         column += width;
     }
     writeln!(f)

@@ -111,7 +111,7 @@ impl Finding {
 }
 
 /// A name as SQL takes any name.
-fn quoted(name: &str) -> String {
+pub(in crate::path) fn quoted(name: &str) -> String {
     format!("\"{}\"", name.replace('"', "\"\""))
 }
 

@@ -18,6 +18,9 @@ pub enum Reach {
     Ended(Stage),
 }
 
+/// The longest label drawn in full; the names of managed databases have some 70 characters.
+const LONGEST_LABEL: usize = 75;
+
 struct Hop {
     label: String,
     /// The last stage that leads to this hop.
@@ -31,11 +34,15 @@ struct Hop {
 pub fn draw(route: &Route, reach: Reach) -> String {
     let hops = hops(route);
     let mut cells = vec![("here".to_owned(), String::new(), "")];
+    let short = |label: &str| match label.char_indices().nth(LONGEST_LABEL) {
+        Some((end, _)) => format!("{}…", label.get(..end).unwrap_or(label)),
+        None => label.to_owned(),
+    };
     let mut broken = false;
     for hop in &hops {
         let (link, note) = if broken { ("...", String::new()) } else { state(hop, reach) };
         broken = broken || link != "---";
-        cells.push((hop.label.clone(), note, link));
+        cells.push((short(&hop.label), note, link));
     }
     let width: usize = cells.iter().map(|(label, note, link)| label.chars().count().max(note.chars().count()) + link.len() + 2).sum();
     if width <= WIDEST { across(&cells) } else { down(&cells) }

@@ -396,7 +396,7 @@ impl LoginError {
     }
 }
 
-/// Why readiness could not be found out. What is found is data, not an error: see [`Finding`](super::Finding).
+/// Why readiness could not be found out. What is found is data, not an error: see [`Finding`](crate::path::finding::Finding).
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 pub enum ReadyError {
     /// No answer within the time.

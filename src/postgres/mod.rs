@@ -30,4 +30,5 @@ pub use negotiate::negotiate;
 pub use readiness::Readiness;
 pub use secured::{Bounded, Encrypted, Secured, Verified};
 pub use sslmode::{Encryption, SslMode, UnknownSslMode, falls_back};
+pub use table_name::is_table_name;
 pub use tls::TlsSettings;

@@ -23,6 +23,12 @@ pub(super) fn parse(text: &str) -> Option<TableName> {
     rest.is_empty().then_some(TableName { schema: first, table: second })
 }
 
+/// Whether a text names a table as Postgres reads it: `orders`, `public.orders`, `"Odd.Schema"."Orders"`.
+#[must_use]
+pub fn is_table_name(text: &str) -> bool {
+    parse(text).is_some()
+}
+
 /// One identifier, and what follows it and the blanks behind it.
 fn identifier(text: &str) -> Option<(String, &str)> {
     let (name, rest) = match text.strip_prefix('"') {

@@ -5,7 +5,7 @@ use crate::tfplugin::kind::{Function, FunctionError, Parameter, Signature};
 use crate::tfplugin::schema::Type;
 use crate::tfplugin::value::Value;
 
-/// `authorized_key(public_key, permit_open)`: a line for authorized_keys that can forward, and nothing else.
+/// `authorized_key(public_key, permit_open)`: a line for authorized_keys that narrows a key to forwarding.
 pub(super) struct AuthorizedKey;
 
 /// `fingerprint(public_key)`: as `ssh-keygen -l` prints it.
@@ -58,12 +58,14 @@ impl Function for AuthorizedKey {
         let permit_open = Parameter {
             name: "permit_open",
             r#type: Type::list(Type::String),
-            description: "The targets that may be forwarded to, each `host:port` spelled as the connection spells it. Empty: any.",
+            description: "The targets that may be forwarded to, each `host:port` spelled as the connection spells it. An empty list permits any.",
             allow_null: false,
         };
         Signature {
-            summary: "A line for authorized_keys that can forward and nothing else",
-            description: "A line for a bastion's authorized_keys: the key may forward to the given targets, and can get neither a shell nor anything else.",
+            summary: "A line for authorized_keys that narrows a key to forwarding",
+            description: "A line for a bastion's authorized_keys, `restrict,port-forwarding,permitopen=\"host:port\" type base64`: by local forwarding \
+                (`-L`) the key reaches the given targets only, and it gets no terminal, agent or X11. What such a line cannot take away, sshd_config does: \
+                commands with `ForceCommand`, remote forwarding (`-R`) with `AllowTcpForwarding local`.",
             parameters: vec![public_key_parameter(), permit_open],
             variadic: None,
             returns: Type::String,
@@ -72,12 +74,15 @@ impl Function for AuthorizedKey {
 
     fn call(&self, arguments: Vec<Value>) -> Result<Value, FunctionError> {
         let key = public_key(&arguments)?;
-        let targets: Vec<String> = match arguments.into_iter().nth(1) {
-            Some(Value::List(targets)) => {
-                targets.into_iter().filter_map(|target| if let Value::String(target) = target { Some(target) } else { None }).collect()
-            }
-            _ => Vec::new(),
+        let Some(Value::List(targets)) = arguments.into_iter().nth(1) else {
+            return Err(FunctionError { text: "a list of targets is needed".to_owned(), argument: Some(1) });
         };
+        // A target that is left out would permit what it was meant to narrow.
+        let targets = targets.into_iter().map(|target| match target {
+            Value::String(target) => Ok(target),
+            _ => Err(FunctionError { text: "a target is null; each is a host:port".to_owned(), argument: Some(1) }),
+        });
+        let targets: Vec<String> = targets.collect::<Result<_, _>>()?;
         let line = authorized_keys_line(&key, &targets, "");
         line.map(Value::String).map_err(|error| FunctionError { text: error.to_string(), argument: Some(1) })
     }

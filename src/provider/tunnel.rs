@@ -7,7 +7,7 @@ use crate::path::route::{Bastion, Host, Port};
 use crate::secret::Secret;
 use crate::ssh::known_hosts;
 use crate::tfplugin::attribute_path::AttributePath;
-use crate::tfplugin::diagnostic::Diagnostics;
+use crate::tfplugin::diagnostic::{self, Diagnostics};
 use crate::tfplugin::model::{Attr, model};
 use crate::tfplugin::schema::{Attribute, Type, boolean, number, set_of, string};
 
@@ -128,11 +128,15 @@ fn host_keys(
             None
         }
         (Attr::Known(texts), false) => {
+            if texts.iter().any(Attr::is_null) {
+                diagnostics.error(keys_at, "A host key is null", "Each host key is a text: `type base64 [comment]` or known_hosts lines.");
+                return None;
+            }
             let texts: Vec<_> = texts.iter().map(|text| text.known().map(String::as_str)).collect::<Option<_>>()?;
             match known_hosts::from_texts(&texts, host?, port?) {
                 Ok(keys) => Some(keys),
                 Err(error) => {
-                    diagnostics.error(keys_at, "A host key cannot be used", error.to_string());
+                    diagnostics.error(keys_at, "A host key cannot be used", sentence(&error));
                     None
                 }
             }
@@ -167,11 +171,7 @@ pub(super) fn port(value: &Attr<i64>, default: Port, at: &AttributePath, diagnos
     }
 }
 
-/// An error's lower-case fragment as a sentence.
+/// What an error says, as a sentence.
 pub(super) fn sentence(error: &dyn std::error::Error) -> String {
-    let text = error.to_string();
-    let mut characters = text.chars();
-    let first = characters.next().map(|c| c.to_uppercase().to_string()).unwrap_or_default();
-    let end = if text.ends_with(['.', '!']) { "" } else { "." };
-    format!("{first}{}{end}", characters.as_str())
+    diagnostic::sentence(&error.to_string())
 }

@@ -9,7 +9,7 @@ use russh::keys::ssh_key::HashAlg;
 use russh::keys::{PrivateKeyWithHashAlg, ssh_key};
 use tokio::time::timeout;
 
-use super::client::{Client, Events};
+use super::client::{Client, Events, words};
 use super::error::AuthenticateError;
 use super::handshake::Trusted;
 use super::session::Session;
@@ -22,12 +22,16 @@ impl Trusted {
     ///
     /// [`AuthenticateError`], by what sshd says.
     pub async fn authenticate(self, user: &str, key: &PrivateKey, within: Duration) -> Result<Session, AuthenticateError> {
-        let Self { mut handle, events, .. } = self;
+        let Self { mut handle, events, transcript, hold, .. } = self;
         let logged_in = timeout(within, log_in(&mut handle, &events, user, key)).await.unwrap_or(Err(AuthenticateError::Silent));
         match logged_in {
-            Ok(()) => Ok(Session::new(handle, events)),
+            Ok(()) => {
+                transcript.logged_in();
+                Ok(Session::new(handle, events, hold))
+            }
             Err(error) => {
-                super::session::goodbye(handle);
+                // The same goodbye as for a session.
+                drop(Session::new(handle, events, hold));
                 Err(error)
             }
         }
@@ -63,12 +67,115 @@ fn names(methods: &MethodSet) -> Vec<String> {
 
 /// The session ended: says why, once the reason has arrived.
 async fn ended(handle: &mut Handle<Client>, events: &Events) -> AuthenticateError {
-    // The session's own task ends by itself here; it notes the reason just before.
-    let _result = handle.await;
-    let heard = events.ended();
+    // The session's own task ends by itself here; it notes the reason just before, unless the socket broke under it.
+    let result = handle.await;
+    let noted = events.ended();
+    let heard = match &result {
+        Err(error) if noted.is_empty() && !matches!(error, russh::Error::Disconnect) => words(error),
+        _ => noted,
+    };
     if heard.as_str().contains("Too many authentication failures") {
         AuthenticateError::TooManyTries { heard }
     } else {
         AuthenticateError::Closed { heard }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use russh::server::Auth;
+    use russh::{MethodKind, MethodSet};
+
+    use super::*;
+    use crate::path::heard::Heard;
+    use crate::secret::Secret;
+    use crate::ssh::testing::{LONG, SHORT, Server, connected, log_in, pinned, wait_until};
+
+    fn key() -> PrivateKey {
+        PrivateKey::generate_ed25519().unwrap()
+    }
+
+    fn reject(methods: &[MethodKind], partial_success: bool) -> Auth {
+        Auth::Reject { proceed_with_methods: Some(MethodSet::from(methods)), partial_success }
+    }
+
+    #[tokio::test]
+    async fn an_accepted_key_is_a_session() {
+        let server = Server::start().await;
+        let session = server.log_in("tf", &key()).await.ok().unwrap();
+        assert!(session.is_alive() && session.ended().is_empty());
+        assert_eq!(server.notes.count("accepted tf ssh-ed25519"), 1);
+    }
+
+    #[tokio::test]
+    async fn a_refused_key_is_offered_once_and_leaves_no_connection() {
+        let server = Server::with(|_, _| reject(&[MethodKind::PublicKey, MethodKind::Password], false), |_| ()).await;
+        let refused = server.log_in("tf", &key()).await.err().unwrap();
+        let AuthenticateError::Denied { methods } = refused else { panic!("{refused}") };
+        assert!(methods.contains(&"publickey".to_owned()) && methods.contains(&"password".to_owned()), "{methods:?}");
+        server.notes.until("ended", 1).await;
+        assert_eq!(server.notes.count("offered tf"), 1);
+    }
+
+    #[tokio::test]
+    async fn a_second_factor_is_not_a_refusal() {
+        let server = Server::with(|_, _| reject(&[MethodKind::KeyboardInteractive], true), |_| ()).await;
+        let partial = server.log_in("tf", &key()).await.err().unwrap();
+        assert_eq!(partial, AuthenticateError::Partial { methods: vec!["keyboard-interactive".to_owned()] });
+    }
+
+    #[tokio::test]
+    async fn rsa_falls_back_to_sha_256_and_no_further() {
+        let folder = tempfile::tempdir().unwrap();
+        let file = folder.path().join("key");
+        let keygen = std::process::Command::new("ssh-keygen").args(["-q", "-t", "rsa", "-b", "3072", "-N", "", "-f"]).arg(&file).status();
+        assert!(keygen.expect("ssh-keygen is needed here").success());
+        let key = PrivateKey::parse(&Secret::from(std::fs::read_to_string(&file).unwrap()), None).unwrap();
+
+        let newer = Server::with(|_, algorithm| if algorithm == "rsa-sha2-256" { Auth::Accept } else { Auth::reject() }, |_| ()).await;
+        assert!(newer.log_in("tf", &key).await.is_ok());
+        assert_eq!((newer.notes.count("offered tf"), newer.notes.count("accepted tf rsa-sha2-256")), (2, 1));
+
+        let older = Server::with(|_, algorithm| if algorithm == "ssh-rsa" { Auth::Accept } else { Auth::reject() }, |_| ()).await;
+        assert!(matches!(older.log_in("tf", &key).await, Err(AuthenticateError::Denied { .. })));
+        assert_eq!(older.notes.count("offered tf"), 2);
+    }
+
+    #[tokio::test]
+    async fn an_end_without_verdict_is_no_refusal() {
+        let server = Server::with(|_, _| Auth::reject(), |config| config.auth_rejection_time = LONG).await;
+        let relay = lab::Relay::start(([127, 0, 0, 1], server.port())).unwrap();
+        let key = key();
+        let (closed, ()) = tokio::join!(log_in(relay.port(), &server.host_key, "tf", &key), async {
+            server.notes.until("offered tf", 1).await;
+            relay.cut();
+        });
+        assert_eq!(closed.err(), Some(AuthenticateError::Closed { heard: Heard::from_text("the connection was closed") }));
+    }
+
+    /// A relay that stops passing anything on is a bastion that fell silent.
+    #[tokio::test]
+    async fn silence_is_bounded_and_leaves_no_connection() {
+        let server = Server::start().await;
+        let relay = lab::Relay::start(([127, 0, 0, 1], server.port())).unwrap();
+        let trusted = connected(relay.port()).await.handshake(&pinned(&server.host_key), LONG).await.ok().unwrap();
+        relay.freeze();
+        assert_eq!(trusted.authenticate("tf", &key(), SHORT).await.err().unwrap(), AuthenticateError::Silent);
+        relay.forward();
+        server.notes.until("ended", 1).await;
+    }
+
+    #[tokio::test]
+    async fn a_login_that_is_given_up_leaves_no_connection() {
+        let server = Server::start().await;
+        let relay = lab::Relay::start(([127, 0, 0, 1], server.port())).unwrap();
+        for round in 1..4 {
+            relay.forward();
+            let trusted = connected(relay.port()).await.handshake(&pinned(&server.host_key), LONG).await.ok().unwrap();
+            relay.freeze();
+            assert!(timeout(SHORT, trusted.authenticate("tf", &key(), LONG)).await.is_err());
+            relay.forward();
+            wait_until("the end of the connection", || server.notes.count("ended") == round).await;
+        }
     }
 }

@@ -1,22 +1,27 @@
 //! What russh tells its handler, kept where the room's verbs find it: russh itself drops most of what a diagnosis needs.
 
-use std::collections::HashMap;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::time::Duration;
 
 use russh::Names;
 use russh::client::{DisconnectReason, Handler, Session};
 use russh::keys::PublicKeyOrCertificate;
 use russh::{ChannelId, ChannelOpenFailure, cipher};
+use tokio::sync::mpsc;
+use tokio::time::timeout;
 
 use crate::key::{HostKeys, PublicKey};
 use crate::path::heard::Heard;
 
-/// How many refused channels are remembered. Each is taken out by the verb that asked; only an abandoned one stays.
-const REFUSALS: usize = 256;
+/// How long a session waits until the words of a refusal are taken. The verb that asked has been woken just before, so that is
+/// microseconds; a second is for a machine that swaps.
+const TAKING: Duration = Duration::from_secs(1);
 
 /// What happened on one session.
-#[derive(Default)]
-pub(super) struct Events(Mutex<Seen>);
+pub(super) struct Events {
+    seen: Mutex<Seen>,
+    refusals: tokio::sync::Mutex<mpsc::Receiver<Heard>>,
+}
 
 #[derive(Default)]
 pub(super) struct Seen {
@@ -25,30 +30,43 @@ pub(super) struct Seen {
     pub(super) kex: Option<&'static str>,
     pub(super) cipher: Option<&'static str>,
     pub(super) not_strict: bool,
-    pub(super) refusals: HashMap<u64, Heard>,
-    pub(super) last_refusal: Heard,
     /// Why the session ended.
     pub(super) ended: Option<Heard>,
 }
 
 impl Events {
     pub(super) fn seen(&self) -> MutexGuard<'_, Seen> {
-        self.0.lock().unwrap_or_else(PoisonError::into_inner)
+        self.seen.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
     /// Why the session ended; empty if that was not said.
     pub(super) fn ended(&self) -> Heard {
         self.seen().ended.clone().unwrap_or_default()
     }
+
+    /// The words of the refusal that woke the caller; empty if the session has ended meanwhile.
+    pub(super) async fn refusal(&self) -> Heard {
+        self.refusals.lock().await.recv().await.unwrap_or_default()
+    }
 }
 
 /// The handler of one session.
 pub(super) struct Client {
-    pub(super) host_keys: HostKeys,
-    pub(super) events: Arc<Events>,
+    host_keys: HostKeys,
+    events: Arc<Events>,
+    refusals: mpsc::Sender<Heard>,
 }
 
-/// Leaked once per process and name: russh owns its names only for as long as a borrow.
+impl Client {
+    pub(super) fn new(host_keys: HostKeys) -> (Self, Arc<Events>) {
+        // One place: a refusal is taken before the next one is told.
+        let (refusals, taken) = mpsc::channel(1);
+        let events = Arc::new(Events { seen: Mutex::default(), refusals: tokio::sync::Mutex::new(taken) });
+        (Self { host_keys, events: Arc::clone(&events), refusals }, events)
+    }
+}
+
+/// russh lends its names only for as long as a call.
 fn name_of(name: &str, known: &[&'static str]) -> &'static str {
     known.iter().find(|known| **known == name).copied().unwrap_or("unknown")
 }
@@ -81,20 +99,19 @@ impl Handler for Client {
         Ok(())
     }
 
+    /// russh's error for a refused channel has neither the server's words nor the channel's number. It has woken the verb that asked for
+    /// this channel, and wakes the next one after this call; so the words go to the right one if this call waits until they are taken.
     async fn channel_open_failure(
         &mut self,
-        channel: ChannelId,
+        _channel: ChannelId,
         _reason: ChannelOpenFailure,
         description: &str,
         _language: &str,
         _session: &mut Session,
     ) -> Result<(), Self::Error> {
-        let heard = Heard::from_text(description);
-        let mut seen = self.events.seen();
-        if seen.refusals.len() < REFUSALS {
-            seen.refusals.insert(u64::from(u32::from(channel)), heard.clone());
-        }
-        seen.last_refusal = heard;
+        // Both fail only when nobody is left who could want the words.
+        let _told = self.refusals.send(Heard::from_text(description)).await;
+        let _taken = timeout(TAKING, self.refusals.reserve()).await;
         Ok(())
     }
 

@@ -79,3 +79,54 @@ fn of_connect(error: &io::Error) -> ConnectError {
         _ => ConnectError::Other { heard },
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use std::net::{Ipv4Addr, TcpListener};
+
+    use super::*;
+    use crate::ssh::testing::{LONG, SHORT};
+
+    fn at(port: u16) -> SocketAddr {
+        (Ipv4Addr::LOCALHOST, port).into()
+    }
+
+    #[tokio::test]
+    async fn the_first_address_that_answers_is_taken() {
+        let listener = TcpListener::bind(at(0)).unwrap();
+        let open = listener.local_addr().unwrap();
+        let closed = at(lab::free_port().unwrap());
+        let connected = connect(&[closed, open], LONG).await.ok().unwrap();
+        assert_eq!(connected.stream.peer_addr().unwrap(), open);
+        assert!(connected.stream.nodelay().unwrap());
+    }
+
+    #[tokio::test]
+    async fn refusal_and_silence_are_told_apart_and_the_first_is_told() {
+        let closed = at(lab::free_port().unwrap());
+        let blackhole = lab::Blackhole::start().unwrap();
+        let dropped = at(blackhole.port());
+        let error = |addresses: Vec<SocketAddr>| async move { connect(&addresses, SHORT).await.err().unwrap() };
+        assert_eq!(error(vec![closed]).await, ConnectError::Refused);
+        let began = tokio::time::Instant::now();
+        assert_eq!(error(vec![dropped, closed]).await, ConnectError::Silent);
+        assert_eq!(error(vec![closed, dropped]).await, ConnectError::Refused);
+        assert!(began.elapsed() < SHORT * 3, "{:?}", began.elapsed());
+    }
+
+    #[tokio::test]
+    async fn a_silent_address_leaves_time_for_the_next() {
+        let blackhole = lab::Blackhole::start().unwrap();
+        let listener = TcpListener::bind(at(0)).unwrap();
+        assert!(connect(&[at(blackhole.port()), listener.local_addr().unwrap()], SHORT).await.is_ok());
+    }
+
+    #[test]
+    fn the_resolvers_verdict_is_found_in_its_words() {
+        let of = |words: &str| of_lookup(&io::Error::other(format!("failed to lookup address information: {words}")));
+        let not_found = ResolveError::NotFound { heard: Heard::from_text("Name or service not known") };
+        assert_eq!(of("Name or service not known"), not_found);
+        let failed = ResolveError::Failed { heard: Heard::from_text("Temporary failure in name resolution") };
+        assert_eq!(of("Temporary failure in name resolution"), failed);
+    }
+}

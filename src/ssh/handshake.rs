@@ -14,7 +14,7 @@ use tokio::time::timeout;
 use super::client::{Client, Events, words};
 use super::connect::Connected;
 use super::error::HandshakeError;
-use super::wire::{Transcript, Wire};
+use super::wire::{Hold, Transcript, Wire, is_old};
 use crate::key::{HostKeys, PublicKey};
 use crate::path::heard::Heard;
 
@@ -79,6 +79,8 @@ pub struct Facts {
 pub struct Trusted {
     pub(super) handle: Handle<Client>,
     pub(super) events: Arc<Events>,
+    pub(super) transcript: Arc<Transcript>,
+    pub(super) hold: Hold,
     facts: Facts,
 }
 
@@ -97,9 +99,8 @@ impl Connected {
     ///
     /// [`HandshakeError`]; its [`stage`](HandshakeError::stage) tells a bad host key from a bad handshake.
     pub async fn handshake(self, host_keys: &HostKeys, within: Duration) -> Result<Trusted, HandshakeError> {
-        let (wire, transcript) = Wire::new(self.stream);
-        let events = Arc::new(Events::default());
-        let client = Client { host_keys: host_keys.clone(), events: Arc::clone(&events) };
+        let (wire, transcript, hold) = Wire::new(self.stream);
+        let (client, events) = Client::new(host_keys.clone());
         match timeout(within, connect_stream(Arc::new(config(host_keys)), wire, client)).await {
             Ok(Ok(handle)) => {
                 let seen = events.seen();
@@ -110,7 +111,7 @@ impl Connected {
                     host_key: seen.presented.clone().ok_or_else(|| HandshakeError::Corrupt { heard: Heard::from_text("no host key") })?,
                 };
                 drop(seen);
-                Ok(Trusted { handle, events, facts })
+                Ok(Trusted { handle, events, transcript, hold, facts })
             }
             Ok(Err(error)) => Err(of_handshake(&error, &events, &transcript)),
             Err(_) => Err(of_silence(&transcript)),
@@ -168,14 +169,9 @@ fn software(version: &str) -> String {
 
 fn of_silence(transcript: &Transcript) -> HandshakeError {
     match transcript.version() {
-        Some(version) if is_old(&version) => HandshakeError::OldVersion { version: Heard::from_text(&version) },
+        None if speaks_otherwise(&transcript.preamble()) => HandshakeError::NotSsh { heard: Heard::from_bytes(&transcript.preamble()) },
         _ => HandshakeError::Silent { heard: Heard::from_bytes(&transcript.preamble()) },
     }
-}
-
-/// 1.99 means "2 as well" (RFC 4253, 5.1).
-fn is_old(version: &str) -> bool {
-    version.starts_with("SSH-1.") && !version.starts_with("SSH-1.99-")
 }
 
 fn of_handshake(error: &russh::Error, events: &Events, transcript: &Transcript) -> HandshakeError {
@@ -220,5 +216,215 @@ fn is_end(error: &russh::Error) -> bool {
         russh::Error::Disconnect | russh::Error::HUP | russh::Error::SendError => true,
         russh::Error::IO(error) => matches!(error.kind(), BrokenPipe | ConnectionAborted | ConnectionReset | NotConnected | UnexpectedEof),
         _ => false,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::time::Instant;
+
+    use russh::server::Auth;
+    use tokio::io::{AsyncReadExt, AsyncWriteExt};
+    use tokio::sync::mpsc;
+
+    use super::*;
+    use crate::key::PrivateKey;
+    use crate::path::stage::Stage;
+    use crate::ssh::testing::{LONG, Peer, SHORT, Server, connected, only, peer, pinned, says_and_closes};
+
+    async fn fails(peer: &Peer, within: Duration) -> HandshakeError {
+        connected(peer.port).await.handshake(&HostKeys::Any, within).await.err().unwrap()
+    }
+
+    fn heard(text: &str) -> Heard {
+        Heard::from_text(text)
+    }
+
+    /// Says this and keeps the connection.
+    async fn says(words: &'static [u8]) -> Peer {
+        peer(move |mut client| async move {
+            let _ = client.write_all(words).await;
+            let _ = client.read_to_end(&mut Vec::new()).await;
+        })
+        .await
+    }
+
+    #[tokio::test]
+    async fn silence_is_bounded() {
+        let began = Instant::now();
+        assert_eq!(fails(&says(b"").await, SHORT).await, HandshakeError::Silent { heard: heard("") });
+        let version = says(b"SSH-2.0-half\r\n").await;
+        assert_eq!(fails(&version, SHORT).await, HandshakeError::Silent { heard: heard("SSH-2.0-half") });
+        assert!(began.elapsed() < SHORT * 3, "{:?}", began.elapsed());
+    }
+
+    #[tokio::test]
+    async fn a_dripped_version_is_bounded() {
+        let drip = peer(|mut client| async move {
+            for byte in b"SSH-2.0-OpenSSH_9.2p1 and so on for a long time".iter().cycle() {
+                if client.write_all(&[*byte]).await.is_err() {
+                    return;
+                }
+                tokio::time::sleep(Duration::from_millis(20)).await;
+            }
+        })
+        .await;
+        assert!(matches!(fails(&drip, SHORT).await, HandshakeError::Silent { heard } if heard.as_str().starts_with("SSH-")));
+    }
+
+    #[tokio::test]
+    async fn a_close_before_the_version_keeps_the_words_before_it() {
+        for words in ["", "Exceeded MaxStartups", "Not allowed at this time"] {
+            let line = match words {
+                "" => "",
+                "Exceeded MaxStartups" => "Exceeded MaxStartups\r\n",
+                _ => "Not allowed at this time\r\n",
+            };
+            assert_eq!(fails(&says_and_closes(line).await, LONG).await, HandshakeError::Closed { heard: heard(words) });
+        }
+    }
+
+    #[tokio::test]
+    async fn a_close_after_the_version_is_another_thing() {
+        let closes = says_and_closes("SSH-2.0-short\r\n").await;
+        assert_eq!(fails(&closes, LONG).await, HandshakeError::ClosedAfterVersion { version: heard("SSH-2.0-short") });
+    }
+
+    #[tokio::test]
+    async fn other_protocols_are_known_at_once() {
+        let began = Instant::now();
+        let http = says(b"HTTP/1.1 400 Bad Request\r\nConnection: keep-alive\r\n\r\n").await;
+        assert!(matches!(fails(&http, LONG).await, HandshakeError::NotSsh { heard } if heard.as_str().starts_with("HTTP/1.1 400")));
+        let old = says(b"SSH-1.5-Cisco\r\n").await;
+        assert_eq!(fails(&old, LONG).await, HandshakeError::OldVersion { version: heard("SSH-1.5-Cisco") });
+        let mail = says_and_closes("220 mail.example.com ESMTP\r\n").await;
+        assert!(matches!(fails(&mail, LONG).await, HandshakeError::NotSsh { .. }));
+        assert!(began.elapsed() < LONG / 4, "{:?}", began.elapsed());
+        let waiting = says(b"220 mail.example.com ESMTP\r\n").await;
+        assert!(matches!(fails(&waiting, SHORT).await, HandshakeError::NotSsh { .. }));
+    }
+
+    /// Says a version, if any, and then this again and again; tells how much it got rid of.
+    async fn floods(version: &'static [u8], piece: Vec<u8>) -> (Peer, mpsc::UnboundedReceiver<usize>) {
+        let (tell, told) = mpsc::unbounded_channel();
+        let peer = peer(move |mut client| {
+            let (piece, tell) = (piece.clone(), tell.clone());
+            async move {
+                let _ = client.write_all(version).await;
+                let mut sent = 0;
+                while sent < 16 * 1024 * 1024 && client.write_all(&piece).await.is_ok() {
+                    sent += piece.len();
+                }
+                let _ = tell.send(sent);
+            }
+        })
+        .await;
+        (peer, told)
+    }
+
+    #[tokio::test]
+    async fn a_flood_is_cut_off_before_and_after_the_version() {
+        let began = Instant::now();
+        let (lines, _) = floods(b"", b"welcome to the jungle\r\n".to_vec()).await;
+        assert!(matches!(fails(&lines, LONG).await, HandshakeError::NotSsh { .. }));
+        // SSH_MSG_IGNORE: length, padding length, type, string, padding.
+        let packet = [&[0, 0, 0x7f, 0xfc, 4, 2, 0, 0, 0x7f, 0xf2][..], &[0; 0x7ff6]].concat();
+        let (ignored, mut sent) = floods(b"SSH-2.0-flood\r\n", packet).await;
+        let words = heard("more than any SSH server sends before the login");
+        assert_eq!(fails(&ignored, LONG).await, HandshakeError::Corrupt { heard: words });
+        // What it got rid of filled the buffers of two sockets, no more.
+        assert!(sent.recv().await.unwrap() < 16 * 1024 * 1024);
+        assert!(began.elapsed() < LONG / 4, "{:?}", began.elapsed());
+    }
+
+    /// russh's own task goes on when a handshake is given up in the middle, as long as it has a socket.
+    #[tokio::test]
+    async fn a_handshake_that_is_given_up_leaves_no_connection() {
+        let (tell, mut told) = mpsc::unbounded_channel();
+        let stalls = peer(move |mut client| {
+            let tell = tell.clone();
+            async move {
+                let _ = client.write_all(b"SSH-2.0-stalls\r\n").await;
+                let _ = client.read_to_end(&mut Vec::new()).await;
+                let _ = tell.send(());
+            }
+        })
+        .await;
+        assert!(matches!(fails(&stalls, SHORT).await, HandshakeError::Silent { .. }));
+        timeout(LONG, told.recv()).await.expect("the connection stays after a timeout").unwrap();
+        let dropped = timeout(SHORT, connected(stalls.port).await.handshake(&HostKeys::Any, LONG)).await;
+        assert!(dropped.is_err());
+        timeout(LONG, told.recv()).await.expect("the connection stays after a cancellation").unwrap();
+    }
+
+    #[tokio::test]
+    async fn a_pinned_key_is_trusted_and_told() {
+        let server = Server::start().await;
+        for host_keys in [pinned(&server.host_key), HostKeys::Any] {
+            let trusted = server.handshake(&host_keys).await.ok().unwrap();
+            assert_eq!(trusted.facts().host_key, server.host_key);
+            assert_eq!((trusted.facts().kex, trusted.facts().cipher), ("mlkem768x25519-sha256", "aes256-gcm@openssh.com"));
+            assert!(trusted.facts().server_version.starts_with("russh"), "{:?}", trusted.facts());
+        }
+        // Nobody logged in, and the connections end with their values.
+        server.notes.until("ended", 2).await;
+    }
+
+    #[tokio::test]
+    async fn another_host_key_ends_it_before_the_user_is_named() {
+        let server = Server::start().await;
+        let other = PrivateKey::generate_ed25519().unwrap().public();
+        let changed = server.handshake(&pinned(&other)).await.err().unwrap();
+        assert_eq!(changed, HandshakeError::HostKeyChanged { presented: server.host_key.clone() });
+        let accepted = vec![server.host_key.clone()];
+        let both = HostKeys::Pinned { accepted: accepted.clone(), revoked: accepted };
+        let revoked = server.handshake(&both).await.err().unwrap();
+        assert_eq!(revoked, HandshakeError::HostKeyRevoked { presented: server.host_key.clone() });
+        let curve = Algorithm::Ecdsa { curve: EcdsaCurve::NistP256 };
+        let curve = russh::keys::PrivateKey::random(&mut russh::keys::key::safe_rng(), curve).unwrap();
+        let kind = server.handshake(&pinned(&PublicKey::from_russh(curve.public_key()).unwrap())).await.err().unwrap();
+        assert_eq!(kind, HandshakeError::HostKeyOtherType { theirs: vec!["ssh-ed25519".to_owned()] });
+        for error in [changed, revoked, kind] {
+            assert_eq!(error.stage(), Stage::HostKey, "{error}");
+        }
+        server.notes.until("ended", 3).await;
+        assert_eq!(server.notes.count("offered tf"), 0);
+    }
+
+    #[tokio::test]
+    async fn without_a_common_algorithm_both_lists_are_known() {
+        let server = Server::with(|_, _| Auth::Accept, |config| config.preferred.kex = only(&[kex::DH_G1_SHA1])).await;
+        let theirs = vec!["diffie-hellman-group1-sha1".to_owned()];
+        assert_eq!(server.handshake(&HostKeys::Any).await.err().unwrap(), HandshakeError::NoCommon { what: "key exchange", theirs });
+        let server = Server::with(|_, _| Auth::Accept, |config| config.preferred.cipher = only(&[cipher::AES_256_CBC])).await;
+        let theirs = vec!["aes256-cbc".to_owned()];
+        assert_eq!(server.handshake(&HostKeys::Any).await.err().unwrap(), HandshakeError::NoCommon { what: "cipher", theirs });
+    }
+
+    #[tokio::test]
+    async fn chacha20_needs_strict_key_exchange() {
+        let chacha = |config: &mut russh::server::Config| config.preferred.cipher = only(&[cipher::CHACHA20_POLY1305]);
+        let strict = Server::with(|_, _| Auth::Accept, chacha).await;
+        assert_eq!(strict.handshake(&HostKeys::Any).await.ok().unwrap().facts().cipher, "chacha20-poly1305@openssh.com");
+        let stripped = |config: &mut russh::server::Config| {
+            chacha(config);
+            config.preferred.kex = only(&[kex::CURVE25519]);
+        };
+        let lax = Server::with(|_, _| Auth::Accept, stripped).await;
+        let refused = lax.handshake(&HostKeys::Any).await.err().unwrap();
+        assert_eq!(refused, HandshakeError::NotStrict { cipher: "chacha20-poly1305@openssh.com".to_owned() });
+        lax.notes.until("ended", 1).await;
+    }
+
+    #[test]
+    fn a_session_asks_a_silent_peer_whether_it_is_there_and_takes_no_sha1() {
+        let config = config(&HostKeys::Any);
+        assert!(config.keepalive_interval.unwrap() < Duration::from_secs(60) && config.keepalive_max > 0);
+        assert_eq!(config.preferred.key.len(), 6);
+        assert!(!config.preferred.key.contains(&Algorithm::Rsa { hash: None }));
+        let names: Vec<_> =
+            KEX.iter().map(AsRef::as_ref).filter(|name: &&str| !name.contains("ext-info") && !name.contains("strict")).collect();
+        assert_eq!(names, KEX_NAMES);
+        assert_eq!(CIPHERS.iter().map(AsRef::<str>::as_ref).collect::<Vec<_>>(), CIPHER_NAMES);
     }
 }

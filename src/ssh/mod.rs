@@ -8,4 +8,6 @@ pub mod forward;
 pub mod handshake;
 pub mod known_hosts;
 pub mod session;
+#[cfg(test)]
+mod testing;
 mod wire;

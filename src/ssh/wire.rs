@@ -1,4 +1,4 @@
-//! The socket below an SSH session: acknowledges at once, and remembers how the conversation began.
+//! The socket below an SSH session: acknowledges at once, remembers how the conversation began, bounds it, and can be cut.
 
 use std::io;
 use std::pin::Pin;
@@ -7,9 +7,14 @@ use std::task::{Context, Poll};
 
 use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
 use tokio::net::TcpStream;
+use tokio_util::sync::{CancellationToken, WaitForCancellationFutureOwned};
 
 /// How much may come before the version line. RFC 4253 allows other lines; an honest banner is far below this.
 const LONGEST_PREAMBLE: usize = 16 * 1024;
+
+/// How much may come before the login is over. A key exchange takes 10 KiB at the most and a banner a screen or two; a server that
+/// sends more keeps this machine busy, or fills its memory.
+const LONGEST_LOGIN: usize = 256 * 1024;
 
 /// How much of the beginning is kept: enough to quote, and to recognise a protocol.
 const KEPT: usize = 1024;
@@ -24,6 +29,7 @@ struct State {
     line: Vec<u8>,
     received: usize,
     version: Option<String>,
+    logged_in: bool,
 }
 
 impl Transcript {
@@ -43,49 +49,123 @@ impl Transcript {
         state.version.is_none() && state.received > LONGEST_PREAMBLE
     }
 
+    /// From now on as much may come as the session's own flow control admits.
+    pub(super) fn logged_in(&self) {
+        self.lock().logged_in = true;
+    }
+
     fn lock(&self) -> std::sync::MutexGuard<'_, State> {
         self.0.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    /// Takes what was read; an error once the preamble is too long.
+    /// Takes what was read; an error once it is too much, or once it says that no SSH 2 will follow.
     fn take(&self, bytes: &[u8]) -> io::Result<()> {
         let mut state = self.lock();
-        if state.version.is_some() {
+        if state.logged_in {
             return Ok(());
         }
-        for byte in bytes {
-            state.received += 1;
-            if state.kept.len() < KEPT {
-                state.kept.push(*byte);
-            }
-            if *byte == b'\n' {
-                if state.line.starts_with(b"SSH-") {
-                    let line = String::from_utf8_lossy(&state.line).trim_end().to_owned();
-                    state.version = Some(line);
-                    return Ok(());
-                }
-                state.line.clear();
-            } else if state.line.len() < KEPT {
-                state.line.push(*byte);
-            }
+        if state.version.is_none() {
+            state.look_for_version(bytes)?;
         }
-        if state.received > LONGEST_PREAMBLE {
-            return Err(io::Error::new(io::ErrorKind::InvalidData, "too much before the SSH version"));
+        state.received = state.received.saturating_add(bytes.len());
+        let limit = if state.version.is_some() { LONGEST_LOGIN } else { LONGEST_PREAMBLE };
+        if state.received > limit { Err(refuse("more than any SSH server sends before the login")) } else { Ok(()) }
+    }
+}
+
+impl State {
+    fn look_for_version(&mut self, bytes: &[u8]) -> io::Result<()> {
+        for byte in bytes {
+            if self.kept.len() < KEPT {
+                self.kept.push(*byte);
+            }
+            if *byte != b'\n' {
+                if self.line.len() < KEPT {
+                    self.line.push(*byte);
+                }
+                continue;
+            }
+            let line = std::mem::take(&mut self.line);
+            if line.starts_with(b"SSH-") {
+                let version = String::from_utf8_lossy(&line).trim_end().to_owned();
+                let old = is_old(&version);
+                self.version = Some(version);
+                return if old { Err(refuse("SSH 1")) } else { Ok(()) };
+            }
+            if line.starts_with(b"HTTP/") {
+                return Err(refuse("HTTP"));
+            }
         }
         Ok(())
     }
 }
 
-/// A TCP stream with a transcript.
+/// 1.99 means "2 as well" (RFC 4253, 5.1).
+pub(super) fn is_old(version: &str) -> bool {
+    version.starts_with("SSH-1.") && !version.starts_with("SSH-1.99-")
+}
+
+fn refuse(why: &'static str) -> io::Error {
+    io::Error::new(io::ErrorKind::InvalidData, why)
+}
+
+/// A TCP stream with a transcript, which ends when its [`Hold`] is dropped.
 pub(super) struct Wire {
     stream: TcpStream,
     transcript: Arc<Transcript>,
+    cut: Pin<Box<WaitForCancellationFutureOwned>>,
+    gone: CancellationToken,
+}
+
+/// What keeps a wire up. russh's own task outlives a handshake that is given up, for ever if the server falls silent in it; without its
+/// wire it ends at once.
+pub(super) struct Hold {
+    cut: CancellationToken,
+    gone: CancellationToken,
+}
+
+impl Hold {
+    /// Cuts the wire.
+    pub(super) fn cut(&self) {
+        self.cut.cancel();
+    }
+
+    /// Whether the wire was cut from here.
+    pub(super) fn is_cut(&self) -> bool {
+        self.cut.is_cancelled()
+    }
+
+    /// Waits until nobody uses the wire any more.
+    pub(super) async fn gone(&self) {
+        self.gone.cancelled().await;
+    }
+}
+
+impl Drop for Hold {
+    fn drop(&mut self) {
+        self.cut();
+    }
 }
 
 impl Wire {
-    pub(super) fn new(stream: TcpStream) -> (Self, Arc<Transcript>) {
+    pub(super) fn new(stream: TcpStream) -> (Self, Arc<Transcript>, Hold) {
         let transcript = Arc::new(Transcript::default());
-        (Self { stream, transcript: Arc::clone(&transcript) }, transcript)
+        let hold = Hold { cut: CancellationToken::new(), gone: CancellationToken::new() };
+        let cut = Box::pin(hold.cut.clone().cancelled_owned());
+        (Self { stream, transcript: Arc::clone(&transcript), cut, gone: hold.gone.clone() }, transcript, hold)
+    }
+
+    fn poll_cut(&mut self, cx: &mut Context<'_>) -> io::Result<()> {
+        match self.cut.as_mut().poll(cx) {
+            Poll::Ready(()) => Err(io::Error::new(io::ErrorKind::ConnectionAborted, "hung up")),
+            Poll::Pending => Ok(()),
+        }
+    }
+}
+
+impl Drop for Wire {
+    fn drop(&mut self) {
+        self.gone.cancel();
     }
 }
 
@@ -102,6 +182,7 @@ const fn acknowledge(_stream: &TcpStream) {}
 
 impl AsyncRead for Wire {
     fn poll_read(mut self: Pin<&mut Self>, cx: &mut Context<'_>, buf: &mut ReadBuf<'_>) -> Poll<io::Result<()>> {
+        self.poll_cut(cx)?;
         let before = buf.filled().len();
         std::task::ready!(Pin::new(&mut self.stream).poll_read(cx, buf))?;
         acknowledge(&self.stream);
@@ -111,6 +192,7 @@ impl AsyncRead for Wire {
 
 impl AsyncWrite for Wire {
     fn poll_write(mut self: Pin<&mut Self>, cx: &mut Context<'_>, buf: &[u8]) -> Poll<io::Result<usize>> {
+        self.poll_cut(cx)?;
         Pin::new(&mut self.stream).poll_write(cx, buf)
     }
 
@@ -142,5 +224,27 @@ mod tests {
         let transcript = Transcript::default();
         assert!((0..10_000).any(|_| transcript.take(b"welcome to the jungle\r\n").is_err()));
         assert!(transcript.flooded() && transcript.preamble().len() == KEPT);
+    }
+
+    #[test]
+    fn the_login_is_bounded_and_what_follows_it_is_not() {
+        let transcript = Transcript::default();
+        transcript.take(b"SSH-2.0-Test_1\r\n").unwrap();
+        let piece = [0; 1024];
+        let taken = (0..10_000).take_while(|_| transcript.take(&piece).is_ok()).count();
+        assert_eq!(taken, LONGEST_LOGIN / piece.len() - 1);
+        transcript.logged_in();
+        assert!((0..10_000).all(|_| transcript.take(&piece).is_ok()));
+    }
+
+    #[test]
+    fn what_cannot_become_ssh_2_is_refused_at_its_first_line() {
+        assert!(Transcript::default().take(b"SSH-1.5-old\n").is_err());
+        assert!(Transcript::default().take(b"HTTP/1.1 400 Bad Request\r\n").is_err());
+        for good in [&b"SSH-1.99-both\n"[..], b"SSH-2.0-new\n", b"Welcome\nSSH-2.0-new\n"] {
+            let transcript = Transcript::default();
+            transcript.take(good).unwrap();
+            assert!(transcript.version().is_some());
+        }
     }
 }

@@ -24,6 +24,15 @@ pub struct Diagnostic {
     pub attribute: AttributePath,
 }
 
+/// An error's lower-case fragment as a sentence for a person.
+#[must_use]
+pub fn sentence(fragment: &str) -> String {
+    let mut characters = fragment.chars();
+    let first = characters.next().map(|c| c.to_uppercase().to_string()).unwrap_or_default();
+    let end = if fragment.ends_with(['.', '!']) { "" } else { "." };
+    format!("{first}{}{end}", characters.as_str())
+}
+
 /// Messages in the order in which they were found.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Diagnostics(Vec<Diagnostic>);

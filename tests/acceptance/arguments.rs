@@ -63,6 +63,7 @@ fn hosts_ports_users_and_host_keys() {
         "host_keys ",
         &["elsewhere.example.com"],
     );
+    refused(&tunnel().set("host_keys", "[null]"), "host_keys ", &["A host key is null"]);
     refused(&tunnel().without("host_keys"), "resource ", &["No host key is pinned for the bastion"]);
     refused(&tunnel().set("insecure_ignore_host_key", "true"), "insecure_ignore_host_key ", &["both pinned and ignored"]);
 }
@@ -128,7 +129,10 @@ fn connections() {
     refused(&connection().text("sslrootcert", "nonsense"), "sslrootcert ", &["The authority's certificate cannot be used"]);
     refused(&connection().text("sslcert", "x"), "resource ", &["Half of the client certificate is missing"]);
     refused(&connection().set("verify", "{ timeout = \"soon\" }"), "verify ", &["The timeout is not a duration"]);
-    refused(&connection().set("verify", "{ tables = [\"\"] }"), "verify ", &["A table has no name"]);
+    for table in ["\"\"", "null", "\"a.b.c\"", "\"*\"", "\"public.\""] {
+        refused(&connection().set("verify", format!("{{ tables = [{table}] }}")), "verify ", &["A table has no name"]);
+    }
+    refused(&connection().text("database", "a\nb"), "database ", &["no control characters"]);
     refused(&connection().text("ssh_passphrase_wo", "x"), "ssh_passphrase_wo ", &["There is no tunnel to use this for"]);
 }
 
@@ -138,11 +142,25 @@ fn the_tunnel_of_a_connection() {
     let tunnel =
         |more: &str| connection().set("ssh_tunnel", format!("{{ host = \"b\", user = \"u\", host_keys = [{}]{more} }}", quote(PUBLIC_KEY)));
     refused(&tunnel(""), "resource ", &["The tunnel's private key is missing"]);
-    refused(&tunnel(", private_key = \"nonsense\""), "resource ", &["The tunnel's private key cannot be used"]);
+    refused(&tunnel(", private_key = \"nonsense\""), "ssh_tunnel ", &["The tunnel's private key cannot be used", "ssh_tunnel.private_key"]);
     let with_key = tunnel(&format!(", private_key = {}", quote(&encrypted)));
-    refused(&with_key, "resource ", &["The tunnel's private key is encrypted"]);
+    refused(&with_key, "resource ", &["The tunnel's private key is encrypted", "ssh_passphrase_wo"]);
     refused(&with_key.text("ssh_passphrase_wo", "wrong"), "ssh_passphrase_wo ", &["The passphrase is wrong"]);
     refused(&tunnel(", port = -1"), "ssh_tunnel ", &["The port is out of range"]);
+}
+
+#[test]
+fn nulls_and_computed_attributes() {
+    refused(&tunnel().set("host", "null"), "host ", &["A required argument is missing"]);
+    refused(&connection().set("name", "null"), "name ", &["A required argument is missing"]);
+    refused(
+        &tunnel().without("key_pairs").set("supplied_key", "{ private_key_wo = null }"),
+        "supplied_key ",
+        &["supplied_key.private_key_wo"],
+    );
+    refused(&connection().set("ssh_tunnel", "{ host = null, user = \"u\" }"), "ssh_tunnel ", &["ssh_tunnel.host"]);
+    refused(&tunnel().text("id", "mine"), "id ", &["The argument cannot be set"]);
+    refused(&connection().text("server_version", "99"), "server_version ", &["The argument cannot be set"]);
 }
 
 #[test]

@@ -41,4 +41,6 @@ fn a_bad_argument_is_named() {
     assert_says(&said, &["Invalid value for \"public_key\" parameter", "not a public key"]);
     let said = evaluate(&format!("provider::bastion::authorized_key({}, [\"no port\"])", quote(PUBLIC_KEY))).failed().unwrap();
     assert_says(&said, &["Invalid value for \"permit_open\" parameter"]);
+    let said = evaluate(&format!("provider::bastion::authorized_key({}, [null])", quote(PUBLIC_KEY))).failed().unwrap();
+    assert_says(&said, &["a target is null"]);
 }

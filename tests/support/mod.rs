@@ -10,9 +10,9 @@ use std::sync::{Arc, Mutex};
 use std::time::{Duration, Instant};
 
 use bastion::tfplugin::erased::Registry;
+use bastion::tfplugin::process::services::Services;
 use bastion::tfplugin::proto::tfplugin6::provider_client::ProviderClient;
 use bastion::tfplugin::server::{MAX_MESSAGE, Server};
-use bastion::tfplugin::services::Services;
 use futures_util::{StreamExt, stream};
 use hyper_util::rt::TokioIo;
 use tokio::io::{AsyncRead, AsyncWrite};

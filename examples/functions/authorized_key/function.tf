@@ -6,7 +6,7 @@ resource "bastion_ssh_tunnel_connection" "neosync" {
   key_pairs = { allow_plaintext_in_state = true }
 }
 
-# The bastion's authorized_keys: both keys of the login may forward to the database, and do nothing else.
+# The bastion's authorized_keys: both keys of the login may forward to the database only.
 output "authorized_keys" {
   value = join("\n", [
     for key in bastion_ssh_tunnel_connection.neosync.public_keys :

@@ -35,6 +35,14 @@ impl Words {
     }
 }
 
+/// A blank that is not folded: what has to be copied stays on one line.
+pub(super) const TIE: char = '\u{a0}';
+
+/// A key in one piece.
+fn whole(key: &PublicKey) -> String {
+    key.to_string().replace(' ', &TIE.to_string())
+}
+
 impl Cause {
     /// Its words.
     #[must_use]
@@ -55,7 +63,7 @@ impl Cause {
         match self {
             Self::Interrupted { .. } => Words::new(
                 "The check was interrupted",
-                "Terraform was told to stop. Nothing was found wrong so far, and nothing was proven.",
+                "Terraform was told to stop before the path was proven.",
                 ["apply again".to_owned()],
             ),
             _ => Words::new(

@@ -2,7 +2,7 @@
 
 use super::{Scene, Words};
 use crate::path::cause::Cause;
-use crate::path::finding::Finding;
+use crate::path::finding::{Finding, quoted};
 
 impl Cause {
     pub(super) fn tls_words(&self, scene: Scene<'_>) -> Words {
@@ -79,7 +79,7 @@ impl Cause {
                 "Postgres says the same for a wrong password and for a missing role.",
                 [
                     format!("correct `password_wo`, the password of `{}`", database.user),
-                    format!("create the role: CREATE ROLE \"{}\" LOGIN PASSWORD '…'", database.user),
+                    format!("create the role: CREATE ROLE {} LOGIN PASSWORD '…'", quoted(&database.user)),
                 ],
             ),
             Self::PasswordMissing => Words::new(
@@ -90,7 +90,7 @@ impl Cause {
             Self::RoleMissing => Words::new(
                 "The role does not exist",
                 format!("The server has no role `{}`.", database.user),
-                ["correct `user`".to_owned(), format!("CREATE ROLE \"{}\" LOGIN;", database.user)],
+                ["correct `user`".to_owned(), format!("CREATE ROLE {} LOGIN;", quoted(&database.user))],
             ),
             Self::EncryptionRequired => Words::new("The database takes TLS only", "", ["set `sslmode` to require or stricter".to_owned()]),
             Self::ServerUnproven => Words::new(
@@ -150,22 +150,22 @@ impl Cause {
             Self::LoginForbidden => Words::new(
                 "The role may not log in",
                 format!("`{user}` exists and lacks LOGIN."),
-                [format!("ALTER ROLE \"{user}\" LOGIN;")],
+                [format!("ALTER ROLE {} LOGIN;", quoted(user))],
             ),
             Self::DatabaseMissing => Words::new(
                 "The database does not exist",
                 format!("The server has no database `{name}`."),
-                ["correct `database`".to_owned(), format!("CREATE DATABASE \"{name}\";")],
+                ["correct `database`".to_owned(), format!("CREATE DATABASE {};", quoted(name))],
             ),
             Self::NoConnectPrivilege => Words::new(
                 "The role may not connect to the database",
                 format!("`{user}` lacks CONNECT on `{name}`."),
-                [format!("GRANT CONNECT ON DATABASE \"{name}\" TO \"{user}\";")],
+                [format!("GRANT CONNECT ON DATABASE {} TO {};", quoted(name), quoted(user))],
             ),
             Self::DatabaseClosed => Words::new(
                 "The database takes no connections",
                 format!("`{name}` has ALLOW_CONNECTIONS false."),
-                [format!("ALTER DATABASE \"{name}\" ALLOW_CONNECTIONS true;")],
+                [format!("ALTER DATABASE {} ALLOW_CONNECTIONS true;", quoted(name))],
             ),
             Self::TooManyConnections => Words::new(
                 "The database has no connection slot left",

@@ -24,7 +24,7 @@ impl Cause {
                 peer.pick("The bastion's name has no address", "The database's name has no address"),
                 format!("The resolver of this machine knows no `{host}`."),
                 [
-                    "correct `host`".to_owned(),
+                    format!("correct {}", peer.argument("host")),
                     "create its DNS record".to_owned(),
                     "a name in a private zone resolves inside its VPC or VPN only".to_owned(),
                 ],
@@ -37,14 +37,14 @@ impl Cause {
             Self::ConnectRefused => Words::new(
                 peer.pick("The bastion refuses the connection", "The database refuses the connection"),
                 format!("`{host}` is there, and nothing listens on port {port} (or a firewall answers in its place)."),
-                [format!("start {server} on {name}"), "correct `port`".to_owned()],
+                [format!("start {server} on {name}"), format!("correct {}", peer.argument("port"))],
             ),
             Self::ConnectSilent => Words::new(
                 peer.pick("The bastion does not answer", "The database does not answer"),
                 format!("Nothing came back from port {port} of `{host}`: a firewall drops the packets, or no machine has that address."),
                 [
                     format!("admit this machine's address to port {port} in the security group of {name}"),
-                    format!("check that {name} runs and that `host` is its address"),
+                    format!("check that {name} runs and that {} is its address", peer.argument("host")),
                 ],
             ),
             Self::ConnectReset => Words::new(
@@ -54,6 +54,7 @@ impl Cause {
                     format!("a balancer in front: make its target healthy (is {server} up on the instance)"),
                     "a firewall or an intrusion filter in between resets the connection: see its log".to_owned(),
                     format!("{server} itself refuses this address: see its log"),
+                    format!("something else listens there: correct {}", peer.argument("port")),
                 ],
             ),
             Self::ConnectUnreachable | Self::ConnectFailed => Words::new(
@@ -61,7 +62,7 @@ impl Cause {
                 format!("This machine has no route to `{host}`."),
                 [
                     "bring up the VPN, or fix this machine's routing".to_owned(),
-                    format!("correct `host`: it may be a private address of {name}"),
+                    format!("correct {}: it may be a private address", peer.argument("host")),
                 ],
             ),
             _ => self.ended_words(),
@@ -92,6 +93,11 @@ impl Peer {
                 port: route.database.port.get(),
             },
         }
+    }
+
+    /// An argument, and whose it is: connections have a host and a port of their own.
+    fn argument(&self, name: &str) -> String {
+        format!("{}'s `{name}`", if self.direct { "the database" } else { "the bastion" })
     }
 
     const fn pick(&self, bastion: &'static str, database: &'static str) -> &'static str {

@@ -1,7 +1,7 @@
 //! Words about the bastion: handshake, host key, authentication, forwarding and what the bastion dials.
 
 use super::reach::Peer;
-use super::{Scene, Words};
+use super::{Scene, Words, whole};
 use crate::path::cause::Cause;
 use crate::path::route::Endpoint;
 
@@ -13,7 +13,7 @@ impl Cause {
                 "The bastion accepts the connection and says nothing",
                 format!("An SSH server speaks first. What listens on port {port} did not finish its greeting in time."),
                 [
-                    "check that `port` is sshd's".to_owned(),
+                    "check that the bastion's `port` is sshd's".to_owned(),
                     "a balancer without a target that it can reach".to_owned(),
                     "an overloaded or stopped sshd".to_owned(),
                     "a middlebox that stalls the connection".to_owned(),
@@ -22,7 +22,7 @@ impl Cause {
             Self::NotSsh => Words::new(
                 "The bastion's port does not speak SSH",
                 format!("Something else answers on port {port}."),
-                ["point `port` at sshd".to_owned()],
+                ["point the bastion's `port` at sshd".to_owned()],
             ),
             Self::OldSsh => {
                 Words::new("The bastion speaks SSH 1 only", "SSH 1 is broken and is not spoken here.", ["upgrade sshd".to_owned()])
@@ -70,7 +70,7 @@ impl Cause {
                 [
                     "compare that fingerprint with the one shown on the bastion itself: ssh-keygen -lf /etc/ssh/ssh_host_ed25519_key.pub"
                         .to_owned(),
-                    format!("if they agree, pin it: \"{presented}\""),
+                    format!("if they agree, pin it: {}", whole(presented)),
                     "if not, do not connect".to_owned(),
                 ],
             ),
@@ -85,7 +85,7 @@ impl Cause {
 
     pub(super) fn authenticate_words(&self, scene: Scene<'_>) -> Words {
         let user = scene.route.bastion.as_ref().map_or("", |bastion| bastion.user.as_str());
-        let line = scene.public_key.map_or_else(|| "the public key's line".to_owned(), ToString::to_string);
+        let line = scene.public_key.map_or_else(|| "the public key's line".to_owned(), whole);
         match self {
             Self::KeyRefused => Words::new(
                 "The bastion refuses the key",

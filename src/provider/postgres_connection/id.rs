@@ -35,7 +35,7 @@ pub(super) fn import(id: &str) -> Result<(Model, Diagnostics), Diagnostics> {
     warnings.warning(
         AttributePath::root(),
         "Secrets and the way through the bastion are not imported",
-        "An id holds neither `password_wo`, `sslkey_wo` and their versions nor `ssh_tunnel`, `sslrootcert`, `sslcert`, `verify` and `triggers`. Where the configuration gives them, the next apply sets them and proves the connection.",
+        "An id holds neither `password_wo`, `sslkey_wo` and their versions nor `ssh_tunnel`, `sslrootcert`, `sslcert`, `verify` and `triggers`. Where the configuration gives one that state keeps (a version, a tunnel, an authority), the next apply sets it and proves the connection; else change `triggers` to have it proven.",
     );
     Ok((model, warnings))
 }

@@ -6,8 +6,9 @@ use std::time::Duration;
 use super::{Model, Verify};
 use crate::check::Request;
 use crate::key::{self, KeyError, PrivateKey};
+use crate::path::heard::Heard;
 use crate::path::route::{Database, Port, Route};
-use crate::postgres::{Readiness, SslMode, TlsSettings, TlsSettingsError};
+use crate::postgres::{Readiness, SslMode, TlsSettings, TlsSettingsError, is_table_name};
 use crate::provider::keyring::Keyring;
 use crate::provider::tunnel::{self, TunnelModel, sentence};
 use crate::provider::{duration, fault};
@@ -79,11 +80,11 @@ fn database(config: &Model, diagnostics: &mut Diagnostics) -> Option<Database> {
 
 fn name(value: &Attr<String>, attribute: &str, diagnostics: &mut Diagnostics) -> Option<String> {
     let name = value.known()?;
-    if name.is_empty() || name.len() > LONGEST_NAME || name.contains('\0') {
+    if name.is_empty() || name.len() > LONGEST_NAME || name.chars().any(char::is_control) {
         diagnostics.error(
             AttributePath::of(attribute),
             format!("The {attribute} is not a Postgres name"),
-            format!("A name has 1 to {LONGEST_NAME} bytes; this one has {}.", name.len()),
+            format!("A name has 1 to {LONGEST_NAME} bytes and no control characters; this one has {} bytes.", name.len()),
         );
         return None;
     }
@@ -125,13 +126,17 @@ fn tls(config: &Model, diagnostics: &mut Diagnostics) -> Option<TlsSettings> {
     match TlsSettings::new(mode, config.sslrootcert.known().map(String::as_str), client) {
         Ok(settings) => Some(settings),
         Err(error) => {
-            let (attribute, summary) = match error {
-                TlsSettingsError::RootCertMissing => ("sslrootcert", "The certificate's authority is not given"),
-                TlsSettingsError::RootCert(_) => ("sslrootcert", "The authority's certificate cannot be used"),
-                TlsSettingsError::ClientCert(_) => ("sslcert", "The client certificate cannot be used"),
-                TlsSettingsError::ClientKey(_) => ("sslkey_wo", "The client certificate's key cannot be used"),
+            let (attribute, summary, why) = match &error {
+                TlsSettingsError::RootCertMissing => (
+                    "sslrootcert",
+                    "The certificate's authority is not given",
+                    format!("`sslmode = \"{mode}\"` verifies the certificate: give its authority as `sslrootcert`, in PEM, or `system`."),
+                ),
+                TlsSettingsError::RootCert(error) => ("sslrootcert", "The authority's certificate cannot be used", sentence(error)),
+                TlsSettingsError::ClientCert(error) => ("sslcert", "The client certificate cannot be used", sentence(error)),
+                TlsSettingsError::ClientKey(error) => ("sslkey_wo", "The client certificate's key cannot be used", sentence(error)),
             };
-            diagnostics.error(AttributePath::of(attribute), summary, sentence(&error));
+            diagnostics.error(AttributePath::of(attribute), summary, why);
             None
         }
     }
@@ -162,10 +167,17 @@ fn readiness(config: &Model, diagnostics: &mut Diagnostics) -> Option<Readiness>
         return None;
     }
     let tables = verify.tables.known().cloned().unwrap_or_default();
-    let tables: Vec<_> = tables.into_iter().map(|table| table.known().cloned()).collect::<Option<_>>()?;
-    if tables.iter().any(|table| table.trim().is_empty()) {
-        diagnostics.error(at("tables"), "A table has no name", "Give each table as `schema.table` or `table`.");
+    let unnamed = tables.iter().find(|table| table.is_null() || table.known().is_some_and(|table| !is_table_name(table)));
+    if let Some(table) = unnamed {
+        let shown = table.known().map_or_else(|| "null".to_owned(), |table| format!("\"{}\"", Heard::from_text(table)));
+        diagnostics.error(
+            at("tables"),
+            "A table has no name",
+            format!("It is {shown}: give each table as `schema.table` or `table`, quoted as SQL quotes it."),
+        );
+        return None;
     }
+    let tables: Vec<_> = tables.into_iter().map(|table| table.known().cloned()).collect::<Option<_>>()?;
     Some(Readiness { replication: verify.replication.known() == Some(&true), publication: verify.publication.known().cloned(), tables })
 }
 
@@ -204,19 +216,28 @@ fn key_arguments(config: &Model, diagnostics: &mut Diagnostics) {
                 "The tunnel's private key is missing",
                 "The tunnel object holds none, because its key was supplied: give it as `ssh_private_key_wo` as well.",
             ),
-            (Attr::Known(text), Attr::Null) | (Attr::Null, Attr::Known(text)) => judge_key(text, passphrase, diagnostics),
+            (Attr::Known(text), Attr::Null) | (Attr::Null, Attr::Known(text)) => judge_key(tunnel, text, passphrase, diagnostics),
             _ => {}
         },
     }
 }
 
 /// What can be judged without deriving a key from a passphrase; the rest waits for the plan.
-fn judge_key(text: &Secret<String>, passphrase: &Attr<Secret<String>>, diagnostics: &mut Diagnostics) {
+fn judge_key(tunnel: &TunnelModel, text: &Secret<String>, passphrase: &Attr<Secret<String>>, diagnostics: &mut Diagnostics) {
     if key::is_encrypted(text) && !passphrase.is_null() {
         return;
     }
     if let Err(error) = PrivateKey::parse(text, None) {
-        refuse(&error, diagnostics);
+        refuse(&error, key_argument(tunnel), diagnostics);
+    }
+}
+
+/// Where the tunnel's key comes from.
+fn key_argument(tunnel: &TunnelModel) -> AttributePath {
+    if tunnel.private_key.is_null() {
+        AttributePath::of("ssh_private_key_wo")
+    } else {
+        AttributePath::of("ssh_tunnel").attribute("private_key")
     }
 }
 
@@ -230,16 +251,18 @@ async fn open_key(keyring: &Keyring, config: &Model, tunnel: &TunnelModel) -> Re
     }
     keyring.open(text, config.ssh_passphrase_wo.known()).await.map(Some).map_err(|error| {
         let mut diagnostics = Diagnostics::new();
-        refuse(&error, &mut diagnostics);
+        refuse(&error, key_argument(tunnel), &mut diagnostics);
         diagnostics
     })
 }
 
-fn refuse(error: &KeyError, diagnostics: &mut Diagnostics) {
-    let (attribute, summary) = match error {
-        KeyError::PassphraseMissing => ("ssh_passphrase_wo", "The tunnel's private key is encrypted"),
-        KeyError::WrongPassphrase => ("ssh_passphrase_wo", "The passphrase is wrong"),
-        _ => ("ssh_private_key_wo", "The tunnel's private key cannot be used"),
-    };
-    diagnostics.error(AttributePath::of(attribute), summary, sentence(error));
+fn refuse(error: &KeyError, key: AttributePath, diagnostics: &mut Diagnostics) {
+    let passphrase = AttributePath::of("ssh_passphrase_wo");
+    match error {
+        KeyError::PassphraseMissing => {
+            diagnostics.error(passphrase, "The tunnel's private key is encrypted", "Give its passphrase as `ssh_passphrase_wo`.");
+        }
+        KeyError::WrongPassphrase => diagnostics.error(passphrase, "The passphrase is wrong", sentence(error)),
+        _ => diagnostics.error(key, "The tunnel's private key cannot be used", sentence(error)),
+    }
 }

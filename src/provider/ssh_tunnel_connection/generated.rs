@@ -45,9 +45,13 @@ struct Intent {
     re_encrypt: bool,
 }
 
+/// The rotation that is in force.
+fn rotation(pairs: &KeyPairs) -> i64 {
+    pairs.rotation.known().copied().unwrap_or(FIRST_ROTATION)
+}
+
 fn intent(prior: &Model, pairs: &KeyPairs) -> Intent {
     let before = prior.key_pairs.known();
-    let rotation = |pairs: &KeyPairs| pairs.rotation.known().copied().unwrap_or(FIRST_ROTATION);
     let plain = |pairs: &KeyPairs| pairs.allow_plaintext_in_state.known() == Some(&true);
     Intent {
         rotate: before.is_some_and(|before| rotation(pairs) > rotation(before)),
@@ -68,9 +72,8 @@ pub(super) async fn plan(keyring: &Keyring, change: &Change<Model>, pairs: &KeyP
     if pairs.rotation.is_unknown() || pairs.passphrase_wo_version.is_unknown() || pairs.allow_plaintext_in_state.is_unknown() {
         return Ok(Keys::unknown());
     }
-    if let Some(before) = prior.key_pairs.known()
-        && let (Attr::Known(old), Attr::Known(new)) = (&before.rotation, &pairs.rotation)
-        && new < old
+    if let Some(old) = prior.key_pairs.known().map(rotation)
+        && rotation(pairs) < old
     {
         let mut diagnostics = Diagnostics::new();
         diagnostics.error(

@@ -1,8 +1,8 @@
 //! One case for each rule of Terraform's.
 
-use super::super::propose::propose;
-use super::super::schema::{nested_list, nested_set, nested_single, set_of, string};
+use super::propose::propose;
 use super::*;
+use crate::tfplugin::schema::{nested_list, nested_set, nested_single, set_of, string};
 
 fn object<const N: usize>(fields: [(&str, Value); N]) -> Value {
     Value::Map(fields.into_iter().map(|(name, field)| (name.to_owned(), field)).collect())

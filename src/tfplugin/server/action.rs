@@ -1,9 +1,9 @@
 //! Parts of the protocol that this provider has nothing to offer for: list resources and actions. Said, not hung up on.
 
-use crate::tfplugin::convert;
 use crate::tfplugin::proto::tfplugin6::{
     Diagnostic, invoke_action, list_resource, plan_action, validate_action_config, validate_list_resource_config,
 };
+use crate::tfplugin::server::convert;
 
 fn no_list(type_name: &str) -> Vec<Diagnostic> {
     convert::diagnostics(super::unheard_of("list resource type", type_name))

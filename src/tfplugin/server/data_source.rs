@@ -2,10 +2,10 @@
 
 use tokio_util::sync::CancellationToken;
 
-use crate::tfplugin::convert;
 use crate::tfplugin::diagnostic::Diagnostics;
 use crate::tfplugin::erased::{ErasedDataSource, Registry};
 use crate::tfplugin::proto::tfplugin6::{read_data_source, validate_data_resource_config};
+use crate::tfplugin::server::convert;
 
 fn find<'a>(registry: &'a Registry, type_name: &str) -> Result<&'a dyn ErasedDataSource, Diagnostics> {
     registry.data_sources.get(type_name).map(AsRef::as_ref).ok_or_else(|| super::unheard_of("data source", type_name))
@@ -14,7 +14,11 @@ fn find<'a>(registry: &'a Registry, type_name: &str) -> Result<&'a dyn ErasedDat
 pub(super) fn validate(registry: &Registry, request: &validate_data_resource_config::Request) -> validate_data_resource_config::Response {
     let judged = find(registry, &request.type_name).and_then(|data_source| {
         let config = convert::decode_block(request.config.as_ref(), &data_source.schema().block_type())?;
-        Ok(data_source.validate(config))
+        let mut diagnostics = data_source.schema().judge(&config);
+        if !diagnostics.has_errors() {
+            diagnostics.append(data_source.validate(config));
+        }
+        Ok(diagnostics)
     });
     validate_data_resource_config::Response { diagnostics: convert::diagnostics(judged.unwrap_or_else(|refused| refused)) }
 }

@@ -2,13 +2,13 @@
 
 use tokio_util::sync::CancellationToken;
 
-use crate::tfplugin::convert;
 use crate::tfplugin::diagnostic::Diagnostics;
 use crate::tfplugin::erased::{ErasedEphemeral, Registry};
 use crate::tfplugin::kind::Private;
 use crate::tfplugin::proto::tfplugin6::{
     close_ephemeral_resource, open_ephemeral_resource, renew_ephemeral_resource, validate_ephemeral_resource_config,
 };
+use crate::tfplugin::server::convert;
 
 fn find<'a>(registry: &'a Registry, type_name: &str) -> Result<&'a dyn ErasedEphemeral, Diagnostics> {
     registry.ephemerals.get(type_name).map(AsRef::as_ref).ok_or_else(|| super::unheard_of("ephemeral resource type", type_name))
@@ -20,7 +20,11 @@ pub(super) fn validate(
 ) -> validate_ephemeral_resource_config::Response {
     let judged = find(registry, &request.type_name).and_then(|ephemeral| {
         let config = convert::decode_block(request.config.as_ref(), &ephemeral.schema().block_type())?;
-        Ok(ephemeral.validate(config))
+        let mut diagnostics = ephemeral.schema().judge(&config);
+        if !diagnostics.has_errors() {
+            diagnostics.append(ephemeral.validate(config));
+        }
+        Ok(diagnostics)
     });
     validate_ephemeral_resource_config::Response { diagnostics: convert::diagnostics(judged.unwrap_or_else(|refused| refused)) }
 }

@@ -1,10 +1,10 @@
 //! Function calls.
 
-use crate::tfplugin::convert;
 use crate::tfplugin::erased::Registry;
 use crate::tfplugin::kind::Signature;
 use crate::tfplugin::proto::tfplugin6::{DynamicValue, FunctionError, call_function};
 use crate::tfplugin::schema::Type;
+use crate::tfplugin::server::convert;
 use crate::tfplugin::value::Value;
 
 pub(super) fn call(registry: &Registry, request: &call_function::Request) -> call_function::Response {

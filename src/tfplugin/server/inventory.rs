@@ -2,10 +2,10 @@
 
 use std::collections::BTreeMap;
 
-use crate::tfplugin::convert;
 use crate::tfplugin::erased::Registry;
 use crate::tfplugin::proto::tfplugin6::{ServerCapabilities, get_functions, get_metadata, get_provider_schema};
 use crate::tfplugin::schema::Schema;
+use crate::tfplugin::server::convert;
 
 const fn capabilities() -> ServerCapabilities {
     ServerCapabilities {

@@ -1,6 +1,7 @@
 //! The provider service: each RPC of the protocol, answered from a [`Registry`]. Expected failures are diagnostics, never gRPC errors.
 
 mod action;
+pub mod convert;
 mod data_source;
 mod ephemeral;
 mod function;
@@ -20,11 +21,11 @@ use tonic::codegen::BoxStream;
 use tonic::{Request, Response, Status};
 use tracing::Instrument as _;
 
-use super::attribute_path::AttributePath;
-use super::diagnostic::Diagnostics;
-use super::erased::Registry;
-use super::proto::tfplugin6::provider_server::Provider;
-use super::proto::tfplugin6::*;
+use crate::tfplugin::attribute_path::AttributePath;
+use crate::tfplugin::diagnostic::Diagnostics;
+use crate::tfplugin::erased::Registry;
+use crate::tfplugin::proto::tfplugin6::provider_server::Provider;
+use crate::tfplugin::proto::tfplugin6::*;
 
 /// Both ways. What Go's providers allow; a state with a few embedded files outgrows gRPC's usual 4 MiB.
 pub const MAX_MESSAGE: usize = 256 * 1024 * 1024;

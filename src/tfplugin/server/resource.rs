@@ -3,15 +3,15 @@
 use tokio_util::sync::CancellationToken;
 
 use crate::tfplugin::attribute_path::AttributePath;
-use crate::tfplugin::convert;
 use crate::tfplugin::diagnostic::Diagnostics;
 use crate::tfplugin::erased::{ErasedApplied, ErasedApply, ErasedChange, ErasedKept, ErasedResource, Registry};
 use crate::tfplugin::kind::Private;
 use crate::tfplugin::proto::tfplugin6::{
     DynamicValue, apply_resource_change, plan_resource_change, read_resource, validate_resource_config,
 };
+use crate::tfplugin::schema::transform::null_unknowns;
 use crate::tfplugin::schema::{Attribute, Nesting, Schema, Shape, Type};
-use crate::tfplugin::transform::{mark_computed_unknown, strip_write_only};
+use crate::tfplugin::server::convert;
 use crate::tfplugin::value::Value;
 
 pub(super) fn find<'a>(registry: &'a Registry, type_name: &str) -> Result<&'a dyn ErasedResource, Diagnostics> {
@@ -23,7 +23,10 @@ pub(super) fn validate(registry: &Registry, request: &validate_resource_config::
     let judged = find(registry, &request.type_name).and_then(|resource| {
         let config = convert::decode_block(request.config.as_ref(), &resource.schema().block_type())?;
         let mut diagnostics = if write_only_allowed { Diagnostics::new() } else { refuse_write_only(resource.schema(), &config) };
-        diagnostics.append(resource.validate(config));
+        diagnostics.append(resource.schema().judge(&config));
+        if !diagnostics.has_errors() {
+            diagnostics.append(resource.validate(config));
+        }
         Ok(diagnostics)
     });
     validate_resource_config::Response { diagnostics: convert::diagnostics(judged.unwrap_or_else(|refused| refused)) }
@@ -107,8 +110,7 @@ async fn try_plan(
     request: &plan_resource_change::Request,
 ) -> Result<plan_resource_change::Response, Diagnostics> {
     let resource = find(registry, &request.type_name)?;
-    let schema = resource.schema();
-    let block = schema.block_type();
+    let block = resource.schema().block_type();
     let proposed = convert::decode(request.proposed_new_state.as_ref(), &block)?;
     if proposed == Value::Null {
         return Ok(plan_resource_change::Response {
@@ -119,10 +121,6 @@ async fn try_plan(
     }
     let prior = given(request.prior_state.as_ref(), &block)?;
     let config = convert::decode_block(request.config.as_ref(), &block)?;
-    let mut proposed = strip_write_only(schema, proposed);
-    if prior.is_none() {
-        proposed = mark_computed_unknown(schema, proposed, &config);
-    }
     let change = ErasedChange { prior, config, proposed, private: Private(request.prior_private.clone()) };
     let planned = resource.plan(token, change).await?;
     Ok(plan_resource_change::Response {
@@ -183,7 +181,7 @@ fn left(done: &ErasedApplied, block: &Type, request: &apply_resource_change::Req
         Err(misfit) => {
             diagnostics.append(misfit);
             let known = convert::decode(request.planned_state.as_ref(), block)
-                .map(crate::tfplugin::transform::null_unknowns)
+                .map(null_unknowns)
                 .and_then(|planned| convert::encode(&planned, block));
             (known.ok(), done.private.0.clone(), diagnostics)
         }

@@ -1,9 +1,9 @@
 //! The provider block.
 
-use crate::tfplugin::convert;
 use crate::tfplugin::diagnostic::Diagnostics;
 use crate::tfplugin::erased::Registry;
 use crate::tfplugin::proto::tfplugin6::{DynamicValue, configure_provider, validate_provider_config};
+use crate::tfplugin::server::convert;
 use crate::tfplugin::value::Value;
 
 fn read(registry: &Registry, config: Option<&DynamicValue>) -> Result<Value, Diagnostics> {

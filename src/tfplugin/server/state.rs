@@ -3,14 +3,14 @@
 use tokio_util::sync::CancellationToken;
 
 use crate::tfplugin::attribute_path::AttributePath;
-use crate::tfplugin::convert;
 use crate::tfplugin::diagnostic::Diagnostics;
 use crate::tfplugin::erased::Registry;
-use crate::tfplugin::json::decode_json_lenient;
 use crate::tfplugin::proto::tfplugin6::{
     generate_resource_config, import_resource_state, move_resource_state, upgrade_resource_identity, upgrade_resource_state,
 };
-use crate::tfplugin::transform::strip_write_only;
+use crate::tfplugin::schema::transform::strip_write_only;
+use crate::tfplugin::server::convert;
+use crate::tfplugin::value::json::decode_json_lenient;
 
 use super::resource::find;
 

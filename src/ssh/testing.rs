@@ -1,0 +1,239 @@
+//! Servers for this room's tests: russh's own server side, and peers that are no SSH servers at all.
+
+use std::borrow::Cow;
+use std::collections::HashMap;
+use std::future::Future;
+use std::net::Ipv4Addr;
+use std::sync::{Arc, Mutex};
+use std::time::Duration;
+
+use russh::server::{
+    Auth, ChannelOpenHandle, Config, Handler, Msg, PublicKeyOffer, Session as ServerSession, VerifiedPublicKey, run_stream,
+};
+use russh::{Channel as ServerChannel, ChannelOpenFailure, MethodKind, MethodSet};
+use tokio::io::AsyncWriteExt;
+use tokio::net::{TcpListener, TcpStream};
+use tokio::sync::Notify;
+use tokio::task::JoinHandle;
+
+use super::connect::{Connected, connect, resolve};
+use super::error::{AuthenticateError, HandshakeError};
+use super::session::Session;
+use crate::key::{HostKeys, PrivateKey, PublicKey};
+use crate::path::route::Port;
+
+/// Far more than anything here takes, on the slowest machine.
+pub(super) const LONG: Duration = Duration::from_secs(20);
+/// Long enough for an answer on loopback, short enough to wait for silence.
+pub(super) const SHORT: Duration = Duration::from_millis(300);
+
+/// A server on loopback that is gone when dropped.
+pub(super) struct Peer {
+    pub(super) port: u16,
+    task: JoinHandle<()>,
+}
+
+impl Drop for Peer {
+    fn drop(&mut self) {
+        self.task.abort();
+    }
+}
+
+/// Listens, and treats every client alike.
+pub(super) async fn peer<F, A>(treat: F) -> Peer
+where
+    F: Fn(TcpStream) -> A + Send + 'static,
+    A: Future<Output = ()> + Send + 'static,
+{
+    let listener = TcpListener::bind((Ipv4Addr::LOCALHOST, 0)).await.unwrap();
+    let port = listener.local_addr().unwrap().port();
+    let task = tokio::spawn(async move {
+        while let Ok((client, _)) = listener.accept().await {
+            tokio::spawn(treat(client));
+        }
+    });
+    Peer { port, task }
+}
+
+/// Says something and closes, once the client's version has come: else the close is a reset, which can overtake the words.
+pub(super) async fn says_and_closes(words: &'static str) -> Peer {
+    peer(move |mut client| async move {
+        let _ = client.readable().await;
+        let _ = client.try_read(&mut [0; 256]);
+        let _ = client.write_all(words.as_bytes()).await;
+        let _ = client.shutdown().await;
+    })
+    .await
+}
+
+pub(super) async fn connected(port: u16) -> Connected {
+    let port = Port::try_from(i64::from(port)).unwrap();
+    let addresses = resolve(&"127.0.0.1".parse().unwrap(), port, LONG).await.unwrap();
+    connect(&addresses, LONG).await.unwrap()
+}
+
+pub(super) fn pinned(key: &PublicKey) -> HostKeys {
+    HostKeys::Pinned { accepted: vec![key.clone()], revoked: Vec::new() }
+}
+
+/// What the server does with a key that is offered: the user's name and the algorithm decide.
+pub(super) type Judge = fn(&str, &str) -> Auth;
+
+/// How a server is set up, and what it notes.
+#[derive(Clone)]
+pub(super) struct Plan {
+    pub(super) config: Arc<Config>,
+    pub(super) judge: Judge,
+    pub(super) notes: Arc<Notes>,
+}
+
+/// What happened on a server, each by how often: `offered tf`, `opened echo`, `closed echo`, `ended`.
+#[derive(Default)]
+pub(super) struct Notes {
+    counts: Mutex<HashMap<String, usize>>,
+    /// Lets channels to the host `late` come about.
+    pub(super) open_late: Notify,
+}
+
+impl Notes {
+    fn note(&self, what: &str) {
+        *self.counts.lock().unwrap().entry(what.to_owned()).or_default() += 1;
+    }
+
+    pub(super) fn count(&self, what: &str) -> usize {
+        self.counts.lock().unwrap().get(what).copied().unwrap_or_default()
+    }
+
+    /// Waits until something has happened that often.
+    pub(super) async fn until(&self, what: &str, count: usize) {
+        wait_until(&format!("{count} x {what}"), || self.count(what) >= count).await;
+        assert_eq!(self.count(what), count, "{what}");
+    }
+}
+
+/// Looks until it is so.
+pub(super) async fn wait_until(what: &str, mut is_so: impl FnMut() -> bool) {
+    let end = tokio::time::Instant::now() + LONG;
+    while !is_so() {
+        assert!(tokio::time::Instant::now() < end, "waited in vain for {what}");
+        tokio::time::sleep(Duration::from_millis(5)).await;
+    }
+}
+
+/// An SSH server with one host key.
+pub(super) struct Server {
+    peer: Peer,
+    pub(super) host_key: PublicKey,
+    pub(super) notes: Arc<Notes>,
+}
+
+impl Server {
+    /// Accepts every key.
+    pub(super) async fn start() -> Self {
+        Self::with(|_, _| Auth::Accept, |_| ()).await
+    }
+
+    pub(super) async fn with(judge: Judge, set: impl FnOnce(&mut Config)) -> Self {
+        let host_key = PrivateKey::generate_ed25519().unwrap();
+        let mut config = Config {
+            keys: vec![host_key.as_russh().clone()],
+            auth_rejection_time: Duration::ZERO,
+            nodelay: true,
+            methods: MethodSet::from(&[MethodKind::PublicKey][..]),
+            ..Config::default()
+        };
+        set(&mut config);
+        let plan = Plan { config: Arc::new(config), judge, notes: Arc::default() };
+        let notes = Arc::clone(&plan.notes);
+        let peer = peer(move |client| serve(client, plan.clone())).await;
+        Self { peer, host_key: host_key.public(), notes }
+    }
+
+    pub(super) fn port(&self) -> u16 {
+        self.peer.port
+    }
+
+    pub(super) async fn log_in(&self, user: &str, key: &PrivateKey) -> Result<Session, AuthenticateError> {
+        log_in(self.port(), &self.host_key, user, key).await
+    }
+
+    pub(super) async fn handshake(&self, host_keys: &HostKeys) -> Result<super::handshake::Trusted, HandshakeError> {
+        connected(self.port()).await.handshake(host_keys, LONG).await
+    }
+
+    /// A session of a user with a key of their own.
+    pub(super) async fn session(&self) -> Session {
+        self.log_in("tf", &PrivateKey::generate_ed25519().unwrap()).await.ok().unwrap()
+    }
+}
+
+/// Logs in by way of any port.
+pub(super) async fn log_in(port: u16, host_key: &PublicKey, user: &str, key: &PrivateKey) -> Result<Session, AuthenticateError> {
+    let trusted = connected(port).await.handshake(&pinned(host_key), LONG).await.ok().unwrap();
+    trusted.authenticate(user, key, LONG).await
+}
+
+async fn serve(client: TcpStream, plan: Plan) {
+    client.set_nodelay(true).unwrap();
+    let notes = Arc::clone(&plan.notes);
+    notes.note("connected");
+    if let Ok(session) = run_stream(Arc::clone(&plan.config), client, plan).await {
+        let _ended = session.await;
+    }
+    notes.note("ended");
+}
+
+impl Handler for Plan {
+    type Error = russh::Error;
+
+    async fn auth_publickey_offered(&mut self, user: &str, offer: PublicKeyOffer<'_>) -> Result<Auth, Self::Error> {
+        self.notes.note(&format!("offered {user}"));
+        Ok((self.judge)(user, offer.algorithm.as_str()))
+    }
+
+    async fn auth_publickey(&mut self, user: &str, key: VerifiedPublicKey<'_>) -> Result<Auth, Self::Error> {
+        self.notes.note(&format!("accepted {user} {}", key.algorithm.as_str()));
+        Ok(Auth::Accept)
+    }
+
+    /// The host's name says what becomes of the channel: `echo`, `late`, `silent`, `prohibited`, or refused in words with the name.
+    async fn channel_open_direct_tcpip(
+        &mut self,
+        channel: ServerChannel<Msg>,
+        host: &str,
+        _port: u32,
+        _originator: &str,
+        _originator_port: u32,
+        reply: ChannelOpenHandle,
+        _session: &mut ServerSession,
+    ) -> Result<(), Self::Error> {
+        self.notes.note(&format!("asked {host}"));
+        let (host, notes) = (host.to_owned(), Arc::clone(&self.notes));
+        match host.as_str() {
+            "echo" | "late" => drop(tokio::spawn(echo(channel, host, notes, reply))),
+            "silent" => drop(tokio::spawn(async move {
+                std::future::pending::<()>().await;
+                drop((channel, reply));
+            })),
+            "prohibited" => reply.reject(ChannelOpenFailure::AdministrativelyProhibited).await,
+            _ => reply.reject(ChannelOpenFailure::Other { code: 2, reason: format!("{host}: Connection refused") }).await,
+        }
+        Ok(())
+    }
+}
+
+async fn echo(channel: ServerChannel<Msg>, host: String, notes: Arc<Notes>, reply: ChannelOpenHandle) {
+    if host == "late" {
+        notes.open_late.notified().await;
+    }
+    reply.accept().await;
+    notes.note(&format!("opened {host}"));
+    let (mut from, mut to) = tokio::io::split(channel.into_stream());
+    let _copied = tokio::io::copy(&mut from, &mut to).await;
+    notes.note(&format!("closed {host}"));
+}
+
+/// Only these algorithms.
+pub(super) fn only<T: Clone>(names: &[T]) -> Cow<'static, [T]> {
+    Cow::Owned(names.to_vec())
+}

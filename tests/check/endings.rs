@@ -1,0 +1,96 @@
+//! Dropped, cancelled or out of time: a check ends when it is told to, and leaves nothing.
+
+use std::future::Future;
+use std::pin::pin;
+use std::task::Poll;
+use std::time::{Duration, Instant};
+
+use bastion::check::{Request, Sessions, check};
+use bastion::path::event::Event;
+use bastion::path::stage::Stage;
+use tokio::task::JoinSet;
+use tokio_util::sync::CancellationToken;
+
+use crate::support::{Bench, SOON, port, proven, walk};
+
+/// Polls a future so many times and drops it. The answer is whether it came to an end.
+async fn polled<F: Future>(future: F, mut times: usize) -> bool {
+    let mut future = pin!(future);
+    std::future::poll_fn(move |cx| {
+        if times == 0 {
+            return Poll::Ready(false);
+        }
+        times -= 1;
+        future.as_mut().poll(cx).map(|_| true)
+    })
+    .await
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_check_that_is_dropped_at_any_point_leaves_no_connection() {
+    let bench = Bench::new();
+    let request = bench.request();
+    let sessions = bench.lab.logical.sessions().unwrap();
+    let (mut polls, mut ended) = (0, false);
+    while !ended {
+        assert!(polls < 500, "the check never ends");
+        // Each time with a pool of its own: that, too, is dropped.
+        ended = polled(walk(&request, &Sessions::new()), polls).await;
+        polls += 1;
+    }
+    assert!(polls > 10, "a check takes {polls} polls: where are its await points?");
+    bench.is_left_alone();
+    lab::wait_until("the end of all sessions of Postgres", SOON, || bench.lab.logical.sessions().unwrap() == sessions).unwrap();
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_cancelled_check_ends_at_once_and_the_pool_serves_the_next() {
+    let bench = Bench::new();
+    let silent = lab::Peer::start(lab::Manners::Silent).unwrap();
+    let mut request = bench.request();
+    request.route.database.port = port(silent.port());
+    let (sessions, cancelled) = (Sessions::new(), CancellationToken::new());
+    let (tell, mut told) = tokio::sync::mpsc::unbounded_channel();
+    let observer = move |event: &Event| {
+        if *event == (Event::Started { stage: Stage::Tls }) {
+            let _ = tell.send(());
+        }
+    };
+    let checking = tokio::spawn({
+        let (sessions, cancelled) = (sessions.clone(), cancelled.clone());
+        async move { check(&request, &sessions, &observer, &cancelled).await }
+    });
+    tokio::time::timeout(SOON, told.recv()).await.expect("the check never comes to Postgres");
+    let began = Instant::now();
+    cancelled.cancel();
+    assert!(checking.await.unwrap().unwrap_err().code().ends_with("/interrupted"));
+    assert!(began.elapsed() < Duration::from_secs(1), "{:?}", began.elapsed());
+    proven(walk(&bench.request(), &sessions).await);
+    assert_eq!(bench.lab.bastion.logins().len(), 1, "the session was there to be used");
+    bench.is_left_alone();
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn the_timeout_bounds_the_whole_wherever_it_hangs() {
+    let bench = Bench::new();
+    let timeout = Duration::from_secs(3);
+    let (blackhole, silent) = (lab::Blackhole::start().unwrap(), lab::Peer::start(lab::Manners::Silent).unwrap());
+    let mut requests = vec![Request { timeout, ..bench.request() }; 4];
+    requests[0].route.bastion.as_mut().unwrap().port = port(blackhole.port());
+    requests[1].route.bastion.as_mut().unwrap().port = port(silent.port());
+    requests[2].route.database.port = port(blackhole.port());
+    requests[3].route.database.port = port(silent.port());
+    let mut checks = JoinSet::new();
+    for (request, stage) in requests.into_iter().zip([Stage::Connect, Stage::Handshake, Stage::Forward, Stage::Tls]) {
+        checks.spawn(async move {
+            let began = Instant::now();
+            let diagnosis = walk(&request, &Sessions::new()).await.unwrap_err();
+            (diagnosis.code(), format!("{stage}/out-of-time"), began.elapsed())
+        });
+    }
+    for (code, expected, took) in checks.join_all().await {
+        assert_eq!(code, expected);
+        assert!(took >= timeout && took < timeout.mul_f64(1.1), "{code} after {took:?}");
+    }
+    bench.is_left_alone();
+}

@@ -1,0 +1,7 @@
+//! What the check promises about sessions, retries, time and cancellation, against a real sshd and a real Postgres.
+#![cfg(test)]
+
+mod endings;
+mod retries;
+mod sessions;
+mod support;

@@ -1,0 +1,142 @@
+//! What is tried again, how often, and what is told of it.
+
+use std::collections::BTreeSet;
+use std::sync::Arc;
+use std::time::{Duration, Instant};
+
+use bastion::check::{Request, Sessions, check};
+use bastion::path::stage::Stage;
+use bastion::postgres::SslMode;
+use bastion::secret::Secret;
+use tokio_util::sync::CancellationToken;
+
+use crate::support::{Bench, PACE, SOON, USER, Waits, port, proven, walk, walk_all};
+
+#[tokio::test(flavor = "multi_thread")]
+async fn refused_keys_are_offered_every_six_seconds_whoever_they_belong_to() {
+    let bench = Bench::new();
+    bench.lab.bastion.revoke(USER).unwrap();
+    bench.lab.bastion.add_user("other").unwrap();
+    let mut requests = vec![Request { timeout: Duration::from_secs(15), ..bench.request() }; 4];
+    for request in &mut requests[2..] {
+        request.route.bastion.as_mut().unwrap().user = "other".to_owned();
+    }
+    let sessions = Sessions::new();
+    let checks = tokio::spawn(async move { walk_all(requests, &sessions).await });
+    let mut refusals = Vec::new();
+    while !checks.is_finished() {
+        let count = bench.lab.bastion.failed_logins().len();
+        while refusals.len() < count {
+            refusals.push(Instant::now());
+        }
+        tokio::time::sleep(Duration::from_millis(20)).await;
+    }
+    for walked in checks.await.unwrap() {
+        let code = walked.unwrap_err().code();
+        assert!(["authenticate/key-refused", "configure/out-of-time"].contains(&code.as_str()), "{code}");
+    }
+    let users: BTreeSet<_> = bench.lab.bastion.failed_logins().into_iter().map(|login| login.user).collect();
+    assert_eq!(users.len(), 2, "both logins have their turn");
+    assert!(refusals.len() >= 2 && refusals.windows(2).all(|pair| pair[1] - pair[0] >= PACE), "{refusals:?}");
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_late_key_is_waited_for_and_the_tries_are_told() {
+    let bench = Bench::new();
+    bench.lab.bastion.revoke(USER).unwrap();
+    bench.lab.bastion.authorize_after(USER, &[&bench.key.public_key], Duration::from_secs(3));
+    let waits = Waits::default();
+    proven(check(&bench.request(), &Sessions::new(), &waits, &CancellationToken::new()).await);
+    assert_eq!(*waits.0.lock().unwrap(), [(Stage::Authenticate, 1)]);
+    assert_eq!((bench.lab.bastion.failed_logins().len(), bench.lab.bastion.logins().len()), (1, 1));
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn the_first_error_is_told_though_later_ones_differ() {
+    let bench = Bench::new();
+    bench.lab.bastion.revoke(USER).unwrap();
+    let request = Request { timeout: Duration::from_secs(14), ..bench.request() };
+    let checking = tokio::spawn(async move { walk(&request, &Sessions::new()).await });
+    lab::wait_until("the refusal", SOON, || !bench.lab.bastion.failed_logins().is_empty()).unwrap();
+    bench.lab.bastion.stop().unwrap();
+    let diagnosis = checking.await.unwrap().unwrap_err();
+    assert_eq!(diagnosis.code(), "authenticate/key-refused");
+    assert!(diagnosis.tries > 1, "the refused connections count");
+}
+
+/// A wrong password, a changed host key and a prohibited forward heal by no waiting, and each try can lock somebody out.
+#[tokio::test(flavor = "multi_thread")]
+async fn what_does_not_heal_is_tried_once() {
+    let bench = Bench::new();
+    let wrong = Request { password: Some(Secret::from("wrong")), ..bench.request() };
+    let diagnosis = walk(&wrong, &Sessions::new()).await.unwrap_err();
+    assert_eq!((diagnosis.code().as_str(), diagnosis.tries), ("login/password-refused", 1));
+    assert_eq!(bench.lab.logical.log().matches("password authentication failed").count(), 1);
+
+    let pinned = bench.request();
+    bench.lab.bastion.replace_host_key().unwrap();
+    let connections = bench.lab.bastion.connections();
+    let diagnosis = walk(&pinned, &Sessions::new()).await.unwrap_err();
+    assert_eq!((diagnosis.code().as_str(), diagnosis.tries), ("host_key/changed", 1));
+    assert_eq!(bench.lab.bastion.connections(), connections + 1);
+
+    bench.lab.bastion.reconfigure(&["AllowTcpForwarding no"]).unwrap();
+    let connections = bench.lab.bastion.connections();
+    let diagnosis = walk(&bench.request(), &Sessions::new()).await.unwrap_err();
+    assert_eq!((diagnosis.code().as_str(), diagnosis.tries), ("forward/prohibited", 1));
+    assert_eq!(bench.lab.bastion.connections(), connections + 1);
+    bench.is_left_alone();
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_bastion_that_comes_up_is_waited_for() {
+    let bench = Bench::new();
+    bench.lab.bastion.stop().unwrap();
+    let request = bench.request();
+    let waits = Arc::new(Waits::default());
+    let observer = Arc::clone(&waits);
+    let checking = tokio::spawn(async move { check(&request, &Sessions::new(), &*observer, &CancellationToken::new()).await });
+    lab::wait_until("two tries", SOON, || waits.0.lock().unwrap().len() >= 2).unwrap();
+    bench.lab.bastion.start_again().unwrap();
+    proven(checking.await.unwrap());
+    let tries: Vec<_> = waits.0.lock().unwrap().iter().map(|(stage, tries)| (*stage, usize::try_from(*tries).unwrap())).collect();
+    let expected: Vec<_> = (1..=tries.len()).map(|number| (Stage::Connect, number)).collect();
+    assert_eq!(tries, expected);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn without_a_bastion_the_path_is_direct() {
+    let bench = Bench::new();
+    let mut request = bench.request();
+    request.route.bastion = None;
+    request.key = None;
+    request.route.database.host = "127.0.0.1".parse().unwrap();
+    request.tls = bench.tls(SslMode::Require);
+    let report = proven(walk(&request, &Sessions::new()).await);
+    let stages: Vec<_> = report.path.iter().map(|walked| walked.stage).collect();
+    assert_eq!(stages, [Stage::Resolve, Stage::Connect, Stage::Tls, Stage::Login, Stage::Open, Stage::Ready]);
+    assert_eq!(bench.lab.bastion.connections(), 0);
+    request.route.database.port = port(lab::free_port().unwrap());
+    request.timeout = Duration::from_secs(2);
+    assert_eq!(walk(&request, &Sessions::new()).await.unwrap_err().code(), "connect/refused");
+}
+
+/// `allow` and `prefer` try twice; what is told is the try that came further.
+#[tokio::test(flavor = "multi_thread")]
+async fn of_two_encryptions_the_more_telling_failure_is_told() {
+    let bench = Bench::new();
+    let cases =
+        [(SslMode::Allow, "hostssl all all 127.0.0.1/32 scram-sha-256"), (SslMode::Prefer, "hostnossl all all 127.0.0.1/32 scram-sha-256")];
+    for (mode, line) in cases {
+        bench.lab.logical.set_hba(&[line]).unwrap();
+        let mut request = Request { tls: bench.tls(mode), ..bench.request() };
+        proven(walk(&request, &Sessions::new()).await);
+        request.password = Some(Secret::from("wrong"));
+        assert_eq!(walk(&request, &Sessions::new()).await.unwrap_err().code(), "login/password-refused", "{mode}");
+    }
+    bench.lab.logical.set_hba(&["host all all 127.0.0.2/32 scram-sha-256"]).unwrap();
+    for mode in [SslMode::Allow, SslMode::Prefer] {
+        let request = Request { tls: bench.tls(mode), ..bench.request() };
+        assert_eq!(walk(&request, &Sessions::new()).await.unwrap_err().code(), "login/no-hba-entry", "{mode}");
+    }
+}
