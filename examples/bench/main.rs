@@ -1,4 +1,5 @@
-//! `make bench`: what the provider costs, against `ssh -L` with psql and against terraform without it, measured in the same run.
+//! `make bench`: what the provider costs, against `ssh -L` with psql and against terraform without it, measured in the same run. Arguments
+//! choose parts of it: `start`, `checks`, `plan`.
 
 mod path;
 mod plan;
@@ -8,9 +9,10 @@ mod startup;
 mod table;
 
 use std::io::Write as _;
+use std::path::Path;
 use std::time::Instant;
 
-use anyhow::{Context, Result};
+use anyhow::{Context, Result, bail};
 use lab::Lab;
 
 use self::table::{Amount, Figure, Target};
@@ -18,23 +20,35 @@ use self::table::{Amount, Figure, Target};
 /// Of the stripped binary, before the AWS client comes in. From prototypes, with room for the rest of the provider.
 const LARGEST_BINARY: Amount = Amount::Megabytes(9.0);
 
+/// What can be measured by itself.
+const PARTS: [&str; 3] = ["start", "checks", "plan"];
+
 fn main() -> Result<()> {
     if std::env::args().nth(1).as_deref() == Some(path::ONE_CHECK) {
         return path::one_check();
     }
+    let parts: Vec<_> = std::env::args().skip(1).collect();
+    if let Some(other) = parts.iter().find(|part| !PARTS.contains(&part.as_str())) {
+        bail!("{other} is no part of the bench: {}", PARTS.join(", "));
+    }
+    let wanted = |part: &str| parts.is_empty() || parts.iter().any(|wanted| wanted == part);
     let provider = provider::build()?;
-    let began = Instant::now();
+    let (before, began) = (load()?, Instant::now());
 
-    let mut figures =
-        vec![Figure { name: "binary, stripped".to_owned(), ours: size(&provider)?, peer: None, target: Target::Below(LARGEST_BINARY) }];
-    step("provider start")?;
-    figures.extend(startup::measure(&provider)?);
-    step("checks, and ssh -L with psql")?;
-    let lab = Lab::start()?;
-    figures.extend(path::measure(&lab)?);
-    drop(lab);
-    step("terraform plan, with and without the provider")?;
-    figures.extend(plan::measure(&provider)?);
+    let mut figures = Vec::new();
+    if wanted("start") {
+        step("provider start")?;
+        figures.push(size(&provider)?);
+        figures.extend(startup::measure(&provider)?);
+    }
+    if wanted("checks") {
+        step("checks, and ssh -L with psql")?;
+        figures.extend(path::measure(&Lab::start()?)?);
+    }
+    if wanted("plan") {
+        step("terraform plan, with and without the provider")?;
+        figures.extend(plan::measure(&provider)?);
+    }
 
     let mut out = std::io::stdout().lock();
     writeln!(out, "\n{}", table::draw(&figures))?;
@@ -49,12 +63,24 @@ fn main() -> Result<()> {
         out,
         "psql is the program itself, not the wrapper that Debian puts on the PATH; a fresh process is compared with fresh processes."
     )?;
+    writeln!(out, "{} processors, load average {before} before, {} after.", processors(), load()?)?;
     Ok(())
 }
 
-fn size(binary: &std::path::Path) -> Result<Amount> {
+fn processors() -> usize {
+    std::thread::available_parallelism().map_or(1, usize::from)
+}
+
+/// The load average of the last minute: what else the machine did.
+fn load() -> Result<String> {
+    let text = std::fs::read_to_string("/proc/loadavg")?;
+    Ok(text.split(' ').next().unwrap_or_default().to_owned())
+}
+
+fn size(binary: &Path) -> Result<Figure> {
     let bytes = u32::try_from(std::fs::metadata(binary)?.len()).context("a binary of more than 4 GB")?;
-    Ok(Amount::Megabytes(f64::from(bytes) / 1e6))
+    let ours = Amount::Megabytes(f64::from(bytes) / 1e6);
+    Ok(Figure { name: "binary, stripped".to_owned(), ours, peer: None, target: Target::Below(LARGEST_BINARY) })
 }
 
 fn step(what: &str) -> Result<()> {
