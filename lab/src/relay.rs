@@ -1,14 +1,21 @@
-//! A relay between a client and a server that can cut, freeze, delay and damage what passes.
+//! A relay between a client and a server that can cut, freeze, delay, drip and damage what passes.
 
 use std::{
+    hash::{BuildHasher, Hasher, RandomState},
     io::{Read, Write},
     net::{Ipv4Addr, Shutdown, SocketAddr, TcpListener, TcpStream},
-    sync::{Arc, Mutex, MutexGuard, PoisonError},
+    sync::{
+        Arc, Mutex, MutexGuard, PoisonError, Weak,
+        atomic::{AtomicBool, Ordering},
+    },
     thread::{self, JoinHandle},
     time::Duration,
 };
 
 use anyhow::{Context, Result};
+use socket2::SockRef;
+
+use crate::mischief::{Act, End, Mischief, Plan, Side, Spot};
 
 /// How much is passed on at a time: a packet of SSH.
 const PIECE: usize = 32 * 1024;
@@ -27,9 +34,10 @@ pub struct Relay {
 struct State {
     doing: Doing,
     delay: Duration,
-    /// Which byte from the server is damaged, counted from 0 in each connection.
-    damaged: Option<u64>,
-    open: Vec<TcpStream>,
+    jitter: Duration,
+    drip: Option<(Side, Duration)>,
+    mischief: Vec<Mischief>,
+    open: Vec<Weak<Connection>>,
     connections: usize,
 }
 
@@ -42,10 +50,12 @@ enum Doing {
     Ended,
 }
 
-#[derive(Clone, Copy, PartialEq)]
-enum From {
-    Client,
-    Server,
+/// Both ends of a relayed connection. The last of the two directions to end closes them.
+struct Connection {
+    client: TcpStream,
+    server: TcpStream,
+    /// No orderly end is to be passed on any more.
+    reset: AtomicBool,
 }
 
 impl Relay {
@@ -82,7 +92,14 @@ impl Relay {
 
     /// Closes all connections; new ones are relayed.
     pub fn cut(&self) {
-        lock(&self.state).open.drain(..).for_each(|stream| drop(stream.shutdown(Shutdown::Both)));
+        let open: Vec<_> = lock(&self.state).open.drain(..).filter_map(|connection| connection.upgrade()).collect();
+        open.iter().for_each(|connection| connection.shutdown(Shutdown::Both));
+    }
+
+    /// Resets all connections; new ones are relayed.
+    pub fn reset(&self) {
+        let open: Vec<_> = lock(&self.state).open.drain(..).filter_map(|connection| connection.upgrade()).collect();
+        open.iter().for_each(|connection| connection.reset());
     }
 
     /// Closes every new connection at once; open ones go on.
@@ -102,12 +119,28 @@ impl Relay {
 
     /// Waits that long before it passes a piece on, in either direction.
     pub fn delay(&self, delay: Duration) {
-        lock(&self.state).delay = delay;
+        self.delay_unevenly(delay, Duration::ZERO);
+    }
+
+    /// As [`Relay::delay`], each time longer or shorter by as much as `jitter`.
+    pub fn delay_unevenly(&self, delay: Duration, jitter: Duration) {
+        let mut state = lock(&self.state);
+        (state.delay, state.jitter) = (delay, jitter);
+    }
+
+    /// Passes on what one side says byte by byte, with a pause after each.
+    pub fn drip(&self, side: Side, pause: Duration) {
+        lock(&self.state).drip = Some((side, pause));
+    }
+
+    /// Does this to each new connection, besides what was said before.
+    pub fn plan(&self, side: Side, spot: Spot, act: Act) {
+        lock(&self.state).mischief.push(Mischief { side, spot, act });
     }
 
     /// Flips a bit of that byte, counted from 0, of what the server says in each new connection.
     pub fn damage(&self, byte: u64) {
-        lock(&self.state).damaged = Some(byte);
+        self.plan(Side::Server, Spot::Byte(byte), Act::Flip);
     }
 }
 
@@ -123,44 +156,109 @@ impl Drop for Relay {
     }
 }
 
+impl State {
+    /// How long the next piece waits.
+    fn pause(&self) -> Duration {
+        let dice = f64::from(u32::try_from(RandomState::new().build_hasher().finish() >> 32).unwrap_or(0)) / f64::from(u32::MAX);
+        (self.delay + self.jitter.mul_f64(2.0 * dice)).saturating_sub(self.jitter)
+    }
+}
+
+impl Connection {
+    fn end(&self, side: Side) -> &TcpStream {
+        match side {
+            Side::Client => &self.client,
+            Side::Server => &self.server,
+        }
+    }
+
+    fn shutdown(&self, how: Shutdown) {
+        [&self.client, &self.server].iter().for_each(|stream| drop(stream.shutdown(how)));
+    }
+
+    /// The reset itself is sent when the last direction has ended and the sockets are closed.
+    fn reset(&self) {
+        self.reset.store(true, Ordering::SeqCst);
+        for stream in [&self.client, &self.server] {
+            let _ = SockRef::from(stream).set_linger(Some(Duration::ZERO));
+        }
+        // Nothing is sent by that; it wakes the other direction.
+        self.shutdown(Shutdown::Read);
+    }
+}
+
 fn connect(client: TcpStream, target: SocketAddr, state: &Arc<Mutex<State>>) -> std::io::Result<()> {
     let server = TcpStream::connect(target)?;
     client.set_nodelay(true)?;
     server.set_nodelay(true)?;
+    let connection = Arc::new(Connection { client, server, reset: AtomicBool::new(false) });
     let mut shared = lock(state);
-    shared.open.extend([client.try_clone()?, server.try_clone()?]);
+    shared.open.retain(|connection| connection.strong_count() > 0);
+    shared.open.push(Arc::downgrade(&connection));
     shared.connections += 1;
     drop(shared);
-    for (source, sink, from) in [(client.try_clone()?, server.try_clone()?, From::Client), (server, client, From::Server)] {
-        let state = Arc::clone(state);
-        thread::spawn(move || drop(pass(source, sink, from, &state)));
+    for side in [Side::Client, Side::Server] {
+        let (state, connection) = (Arc::clone(state), Arc::clone(&connection));
+        thread::spawn(move || {
+            // A side that was reset, or takes no more, ends the other likewise.
+            if pass(&connection, side, &state).is_err() {
+                connection.reset();
+            }
+        });
     }
     Ok(())
 }
 
-/// Passes on what comes from one side until its end, and then the end: the other half may still have much to say.
-fn pass(mut source: TcpStream, mut sink: TcpStream, from: From, state: &Mutex<State>) -> std::io::Result<()> {
-    let damaged = lock(state).damaged.filter(|_| from == From::Server);
-    let mut piece = vec![0; PIECE];
-    let mut passed: u64 = 0;
+/// Passes on what one side says until its end, and then the end: the other half may still have much to say.
+fn pass(connection: &Connection, side: Side, state: &Mutex<State>) -> std::io::Result<()> {
+    let (mut source, sink) = match side {
+        Side::Client => (connection.end(Side::Client), connection.end(Side::Server)),
+        Side::Server => (connection.end(Side::Server), connection.end(Side::Client)),
+    };
+    let mut plan = Plan::new(&lock(state).mischief, side);
+    let mut buffer = vec![0; PIECE];
+    let mut swallowing = false;
     loop {
-        let length = source.read(&mut piece)?;
+        let length = source.read(&mut buffer)?;
         while lock(state).doing == Doing::Frozen {
             thread::sleep(PAUSE);
         }
-        thread::sleep(lock(state).delay);
+        let pause = lock(state).pause();
+        thread::sleep(pause);
+        if connection.reset.load(Ordering::SeqCst) {
+            return Ok(());
+        }
+        if swallowing && length > 0 {
+            continue;
+        }
         if length == 0 {
-            return sink.shutdown(Shutdown::Write);
+            return if swallowing { Ok(()) } else { sink.shutdown(Shutdown::Write) };
         }
-        let mut bytes = piece.iter_mut().take(length);
-        if let Some(byte) =
-            damaged.and_then(|at| at.checked_sub(passed)).and_then(|at| bytes.nth(usize::try_from(at).unwrap_or(usize::MAX)))
-        {
-            *byte ^= 1;
+        let mut piece = buffer[..length].to_vec();
+        let end = plan.apply(&mut piece);
+        say(sink, &piece, lock(state).drip.filter(|(dripping, _)| *dripping == side))?;
+        match end {
+            None => {}
+            Some(End::Swallow) => swallowing = true,
+            Some(End::Cut) => {
+                connection.shutdown(Shutdown::Both);
+                return Ok(());
+            }
+            Some(End::Reset) => {
+                connection.reset();
+                return Ok(());
+            }
         }
-        sink.write_all(&piece[..length])?;
-        passed += u64::try_from(length).unwrap_or(u64::MAX);
     }
+}
+
+fn say(mut sink: &TcpStream, piece: &[u8], drip: Option<(Side, Duration)>) -> std::io::Result<()> {
+    let Some((_, pause)) = drip else { return sink.write_all(piece) };
+    for byte in piece {
+        sink.write_all(&[*byte])?;
+        thread::sleep(pause);
+    }
+    Ok(())
 }
 
 fn lock(state: &Mutex<State>) -> MutexGuard<'_, State> {
@@ -218,6 +316,50 @@ mod tests {
         assert!(ask(&mut client(&relay)).is_err());
         relay.forward();
         assert_eq!(&ask(&mut client(&relay)).unwrap(), b"hello");
+    }
+
+    #[test]
+    fn resets_at_a_byte_and_altogether() {
+        let (_peer, relay) = relay(b"hello");
+        let mut open = client(&relay);
+        ask(&mut open).unwrap();
+        relay.reset();
+        assert_eq!(open.read(&mut [0]).unwrap_err().kind(), ErrorKind::ConnectionReset);
+        relay.plan(Side::Server, Spot::Byte(2), Act::Reset);
+        assert_eq!(ask(&mut client(&relay)).unwrap_err().kind(), ErrorKind::ConnectionReset);
+    }
+
+    #[test]
+    fn cuts_and_swallows_behind_a_byte() {
+        let (_peer, relay) = relay(b"hello");
+        relay.plan(Side::Server, Spot::Byte(3), Act::Cut);
+        let mut said = Vec::new();
+        let mut stream = client(&relay);
+        stream.write_all(b"question").unwrap();
+        stream.read_to_end(&mut said).unwrap();
+        assert_eq!(said, b"hel");
+        let (_peer, relay) = self::relay(b"hello");
+        relay.plan(Side::Client, Spot::Byte(0), Act::Swallow);
+        let mut stream = client(&relay);
+        stream.write_all(b"question").unwrap();
+        stream.set_read_timeout(Some(Duration::from_millis(100))).unwrap();
+        assert_eq!(stream.read(&mut [0]).unwrap_err().kind(), ErrorKind::WouldBlock);
+    }
+
+    #[test]
+    fn drips_and_delays_unevenly() {
+        let (_peer, relay) = relay(b"hello");
+        relay.drip(Side::Server, Duration::from_millis(20));
+        let begin = Instant::now();
+        ask(&mut client(&relay)).unwrap();
+        assert!(begin.elapsed() >= Duration::from_millis(80), "{:?}", begin.elapsed());
+        let pauses: Vec<_> = {
+            relay.delay_unevenly(Duration::from_millis(200), Duration::from_millis(100));
+            let state = lock(&relay.state);
+            (0..100).map(|_| state.pause().as_millis()).collect()
+        };
+        assert!(pauses.iter().all(|pause| (100..=300).contains(pause)), "{pauses:?}");
+        assert!(pauses.iter().max().unwrap() - pauses.iter().min().unwrap() > 50, "{pauses:?}");
     }
 
     #[test]

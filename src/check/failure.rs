@@ -4,7 +4,7 @@ use crate::path::cause::Cause;
 use crate::path::heard::Heard;
 use crate::path::stage::Stage;
 use crate::postgres::{self, CertificateProblem, Encryption, LoginError, ReadyError, TlsError};
-use crate::ssh::error::{AuthenticateError, ConnectError, ForwardError, HandshakeError, ResolveError};
+use crate::ssh::error::{AuthenticateError, ConnectError, ForwardError, HandshakeError, HoldError, ResolveError};
 
 /// One failed try: what is wrong and what was heard. Becomes a diagnosis when nothing heals it.
 #[derive(Clone)]
@@ -29,20 +29,7 @@ impl Failure {
 
     /// Whether the same try may succeed later without anybody changing an argument.
     pub(crate) const fn heals(&self) -> bool {
-        matches!(
-            self.cause,
-            Cause::ResolverFailed
-                | Cause::ResolverSilent
-                | Cause::ConnectRefused
-                | Cause::ConnectSilent
-                | Cause::ConnectReset
-                | Cause::TooManyStartups
-                | Cause::Penalised
-                | Cause::KeyRefused
-                | Cause::SessionLost
-                | Cause::TooManyConnections
-                | Cause::NotAccepting
-        )
+        self.cause.heals()
     }
 }
 
@@ -131,6 +118,7 @@ pub(crate) fn of_resolve(error: ResolveError) -> Failure {
         ResolveError::NotFound { heard } => Failure::new(Cause::NameNotFound, heard),
         ResolveError::Failed { heard } => Failure::new(Cause::ResolverFailed, heard),
         ResolveError::Silent => Failure::new(Cause::ResolverSilent, None),
+        ResolveError::OnlyIpv6 { heard } => Failure::new(Cause::OnlyIpv6, heard),
     }
 }
 
@@ -160,6 +148,7 @@ pub(crate) fn of_handshake(error: HandshakeError) -> Failure {
             Failure::new(Cause::NoCommonAlgorithm { what: what.to_owned(), theirs }, Heard::from_text("no common algorithm"))
         }
         HandshakeError::Corrupt { heard } => Failure::new(Cause::HandshakeCorrupt, heard),
+        HandshakeError::Stripped => Failure::new(Cause::StrictStripped, Heard::from_text("a signature that does not fit, and no strict key exchange")),
         HandshakeError::NotStrict { cipher } => Failure::new(Cause::NotStrict, Heard::from_text(&cipher)),
         HandshakeError::HostKeyChanged { presented } => {
             let heard = Heard::from_text(&presented.fingerprint());
@@ -215,6 +204,14 @@ pub(crate) fn of_forward(error: ForwardError) -> Failure {
         ForwardError::UnknownType { heard } => Failure::new(Cause::ForwardProhibited, reason("unknown channel type", &heard)),
         ForwardError::Silent => Failure::new(Cause::DialSilent, None),
         ForwardError::SessionLost { heard } => Failure::new(Cause::SessionLost, heard),
+    }
+}
+
+/// What ended a held session.
+pub(crate) fn of_hold(error: HoldError) -> Failure {
+    match error {
+        HoldError::Ended { heard } => Failure::new(Cause::HoldLost, heard),
+        HoldError::Silent => Failure::new(Cause::HoldSilent, None),
     }
 }
 

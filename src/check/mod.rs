@@ -1,6 +1,7 @@
 //! Walks a route stage by stage, retries what can heal, emits events, and ends with a report or a diagnosis.
 
 mod failure;
+mod hold;
 mod patience;
 mod sessions;
 mod walk;
@@ -10,6 +11,8 @@ use std::time::Duration;
 
 use tokio_util::sync::CancellationToken;
 
+pub use self::hold::hold;
+pub use self::patience::Patience;
 pub use self::sessions::Sessions;
 use crate::key::PrivateKey;
 use crate::path::diagnosis::Diagnosis;
@@ -89,12 +92,20 @@ pub async fn check(
     observer: &dyn Observer,
     cancelled: &CancellationToken,
 ) -> Result<Report, Box<Diagnosis>> {
-    let walk = walk::Walk::new(request, sessions, observer);
-    let verdict = tokio::select! {
-        biased;
-        () = cancelled.cancelled() => Err(walk.interrupted()),
-        () = tokio::time::sleep(request.timeout) => Err(walk.out_of_time()),
-        verdict = walk.run() => verdict,
-    };
-    verdict.map_err(|diagnosis| walk.failed(diagnosis))
+    check_with(request, &Patience::DEFAULT, sessions, observer, cancelled).await
+}
+
+/// As [`check`], with a patience of one's own.
+///
+/// # Errors
+///
+/// As [`check`].
+pub async fn check_with(
+    request: &Request,
+    patience: &Patience,
+    sessions: &Sessions,
+    observer: &dyn Observer,
+    cancelled: &CancellationToken,
+) -> Result<Report, Box<Diagnosis>> {
+    walk::Walk::new(request, patience, sessions, observer).prove(request.timeout, cancelled).await
 }

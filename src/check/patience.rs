@@ -1,4 +1,4 @@
-//! How long a failed stage may heal, and how often it is tried.
+//! How long each stage may take, how long a failed one may heal, and how often it is tried.
 
 use std::time::Duration;
 
@@ -8,6 +8,26 @@ use super::sessions::REFUSAL_PAUSE;
 use crate::backoff::Backoff;
 use crate::path::stage::Stage;
 
+/// A resolver that has not answered by then has lost the question (resolv.conf's default is 5 s a try, two tries).
+const RESOLVE: Duration = Duration::from_secs(10);
+/// Three SYN retransmissions (1, 3 and 7 s): later ones mean a firewall, not a slow network.
+const CONNECT: Duration = Duration::from_secs(10);
+/// An 8192-bit group exchange takes 0.9 s and a far bastion two round trips more: ten seconds is a stalled peer.
+const HANDSHAKE: Duration = Duration::from_secs(10);
+/// sshd's own work is milliseconds; PAM modules and directories may need seconds.
+const AUTHENTICATE: Duration = Duration::from_secs(10);
+/// The bastion's own connect to the database: see [`CONNECT`].
+const DIAL: Duration = Duration::from_secs(10);
+/// One answer and a TLS handshake.
+const TLS: Duration = Duration::from_secs(10);
+/// SCRAM is milliseconds; LDAP and RADIUS behind Postgres may need seconds.
+const LOGIN: Duration = Duration::from_secs(15);
+/// Three catalog queries, on a busy server.
+const READY: Duration = Duration::from_secs(15);
+/// How often a held session is asked: four times within the shortest idle limit met in practice (60 s).
+const KEEPALIVE: Duration = Duration::from_secs(15);
+/// How long the answer may take. An honest one is a round trip; three losses in a row on a bad line are 7 s of TCP's waiting.
+const KEEPALIVE_ANSWER: Duration = Duration::from_secs(15);
 /// How long a name, an address or a balancer's target may take to come up: a new balancer's name and first healthy target need about a minute.
 const REACH_WINDOW: Duration = Duration::from_secs(60);
 /// How long a key may take to reach the bastion: its sync runs every five minutes, and needs time itself.
@@ -15,13 +35,83 @@ const KEY_WINDOW: Duration = Duration::from_secs(6 * 60);
 /// How long a database may start up or lack a slot.
 const OPEN_WINDOW: Duration = Duration::from_secs(60);
 
-/// How long a stage may heal, and how it is tried.
-pub(super) const fn patience(stage: Stage) -> (Duration, Backoff) {
-    let seconds = Duration::from_secs;
-    match stage {
-        Stage::Authenticate => (KEY_WINDOW, Backoff::new(REFUSAL_PAUSE, seconds(8), seconds(10))),
-        Stage::Login | Stage::Open => (OPEN_WINDOW, Backoff::new(seconds(1), seconds(2), seconds(8))),
-        _ => (REACH_WINDOW, Backoff::new(Duration::from_millis(500), seconds(1), seconds(8))),
+/// The time that a walk gives: a limit for each stage, and a window within which a stage that can heal is tried again.
+///
+/// [`Patience::DEFAULT`] is right for every path; another is for those who know theirs, and for tests.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Patience {
+    /// The resolver's answer.
+    pub resolve: Duration,
+    /// A TCP connection to the first hop.
+    pub connect: Duration,
+    /// SSH version, key exchange and host key.
+    pub handshake: Duration,
+    /// sshd's verdict on the key.
+    pub authenticate: Duration,
+    /// The channel to the database, sshd's permission included.
+    pub dial: Duration,
+    /// Postgres's answer to the request for TLS, and the handshake.
+    pub tls: Duration,
+    /// The login, until the database is open.
+    pub login: Duration,
+    /// The questions about readiness.
+    pub ready: Duration,
+    /// How often a held session is asked whether it is there.
+    pub keepalive: Duration,
+    /// The answer to that.
+    pub keepalive_answer: Duration,
+    /// How long names, connections and sessions may heal.
+    pub reach_window: Duration,
+    /// How long a refused key may be on its way to the bastion.
+    pub key_window: Duration,
+    /// How long a database may start, or lack a slot.
+    pub open_window: Duration,
+}
+
+impl Patience {
+    /// What [`check`](super::check()) gives; each number has its reason beside it in the source.
+    pub const DEFAULT: Self = Self {
+        resolve: RESOLVE,
+        connect: CONNECT,
+        handshake: HANDSHAKE,
+        authenticate: AUTHENTICATE,
+        dial: DIAL,
+        tls: TLS,
+        login: LOGIN,
+        ready: READY,
+        keepalive: KEEPALIVE,
+        keepalive_answer: KEEPALIVE_ANSWER,
+        reach_window: REACH_WINDOW,
+        key_window: KEY_WINDOW,
+        open_window: OPEN_WINDOW,
+    };
+
+    /// The longest that one try of a stage takes to give its verdict.
+    #[must_use]
+    pub fn limit(&self, stage: Stage) -> Duration {
+        match stage {
+            // No network is asked.
+            Stage::Configure => Duration::ZERO,
+            Stage::Resolve => self.resolve,
+            Stage::Connect => self.connect,
+            Stage::Handshake | Stage::HostKey => self.handshake,
+            Stage::Authenticate => self.authenticate,
+            Stage::Forward | Stage::Dial => self.dial,
+            Stage::Tls => self.tls,
+            Stage::Login | Stage::Open => self.login,
+            Stage::Ready => self.ready,
+            Stage::Hold => self.keepalive + self.keepalive_answer,
+        }
+    }
+
+    /// How long a stage may heal, and how it is tried.
+    pub(super) const fn healing(&self, stage: Stage) -> (Duration, Backoff) {
+        let seconds = Duration::from_secs;
+        match stage {
+            Stage::Authenticate => (self.key_window, Backoff::new(REFUSAL_PAUSE, seconds(8), seconds(10))),
+            Stage::Login | Stage::Open => (self.open_window, Backoff::new(seconds(1), seconds(2), seconds(8))),
+            _ => (self.reach_window, Backoff::new(Duration::from_millis(500), seconds(1), seconds(8))),
+        }
     }
 }
 

@@ -9,7 +9,7 @@ use tokio::io::{AsyncRead, AsyncWrite};
 use tokio::time::Instant;
 
 use super::failure::{Failure, of_authenticate, of_connect, of_forward, of_handshake, of_postgres, of_resolve};
-use super::patience::{dice, patience};
+use super::patience::{Patience, dice};
 use super::sessions::{Lease, Login, Sessions, Turn};
 use super::{Report, Request, Status, Walked};
 use crate::key::{HostKeys, PrivateKey};
@@ -24,43 +24,47 @@ use crate::ssh::connect::{Connected, connect, resolve};
 use crate::ssh::forward::Channel;
 use crate::ssh::session::Session;
 
-/// A resolver that has not answered by then has lost the question (resolv.conf's default is 5 s a try, two tries).
-const RESOLVE: Duration = Duration::from_secs(10);
-/// Three SYN retransmissions (1, 3 and 7 s): later ones mean a firewall, not a slow network.
-const CONNECT: Duration = Duration::from_secs(10);
-/// An 8192-bit group exchange takes 0.9 s and a far bastion two round trips more: ten seconds is a stalled peer.
-const HANDSHAKE: Duration = Duration::from_secs(10);
-/// sshd's own work is milliseconds; PAM modules and directories may need seconds.
-const AUTHENTICATE: Duration = Duration::from_secs(10);
-/// The bastion's own connect to the database: see [`CONNECT`].
-const DIAL: Duration = Duration::from_secs(10);
-/// One answer and a TLS handshake.
-const TLS: Duration = Duration::from_secs(10);
-/// SCRAM is milliseconds; LDAP and RADIUS behind Postgres may need seconds.
-const LOGIN: Duration = Duration::from_secs(15);
-/// Three catalog queries, on a busy server.
-const READY: Duration = Duration::from_secs(15);
-
-/// The failure that will be told, unless the walk gets further.
-struct Told {
-    failure: Failure,
-    since: Instant,
+/// How a stage has failed since it last passed.
+#[derive(Clone, Copy)]
+struct Failing {
     tries: u32,
+    since: Instant,
 }
 
 struct State {
     /// Where the walk is.
     stage: Stage,
+    /// When that stage began, this time.
+    entered: Instant,
     /// When each begun stage began first.
     began: BTreeMap<Stage, Instant>,
     /// The passed stages.
     passed: BTreeMap<Stage, Walked>,
-    told: Option<Told>,
+    failing: BTreeMap<Stage, Failing>,
+    /// The failure that will be told, unless the walk gets further.
+    told: Option<Failure>,
+}
+
+impl State {
+    fn new(now: Instant) -> Self {
+        let began = BTreeMap::from([(Stage::Configure, now)]);
+        Self { stage: Stage::Configure, entered: now, began, passed: BTreeMap::new(), failing: BTreeMap::new(), told: None }
+    }
+
+    /// When a stage began; one that is not told apart on the way began with the one before it.
+    fn began(&self, stage: Stage) -> Instant {
+        self.began.range(..=stage).next_back().map_or(self.entered, |(_, began)| *began)
+    }
+
+    fn tries(&self, stage: Stage) -> u32 {
+        self.failing.get(&stage).map_or(1, |failing| failing.tries)
+    }
 }
 
 /// One walk over one route.
 pub(super) struct Walk<'a> {
     request: &'a Request,
+    patience: &'a Patience,
     sessions: &'a Sessions,
     observer: &'a dyn Observer,
     deadline: Instant,
@@ -68,11 +72,9 @@ pub(super) struct Walk<'a> {
 }
 
 impl<'a> Walk<'a> {
-    pub(super) fn new(request: &'a Request, sessions: &'a Sessions, observer: &'a dyn Observer) -> Self {
+    pub(super) fn new(request: &'a Request, patience: &'a Patience, sessions: &'a Sessions, observer: &'a dyn Observer) -> Self {
         let now = Instant::now();
-        let state =
-            State { stage: Stage::Configure, began: BTreeMap::from([(Stage::Configure, now)]), passed: BTreeMap::new(), told: None };
-        Self { request, sessions, observer, deadline: now + request.timeout, state: Mutex::new(state) }
+        Self { request, patience, sessions, observer, deadline: now + request.timeout, state: Mutex::new(State::new(now)) }
     }
 
     /// Walks until the path is proven, a failure cannot heal, or its window is over.
@@ -84,11 +86,11 @@ impl<'a> Walk<'a> {
                 Err(failure) => failure,
             };
             let (stage, heard) = (failure.stage(), failure.heard.clone());
-            let (tries, since) = self.tell(&failure);
+            let Failing { tries, since } = self.tell(&failure);
             if !failure.heals() {
                 return Err(failure);
             }
-            let (window, fresh) = patience(stage);
+            let (window, fresh) = self.patience.healing(stage);
             let (_, pauses) = match backoff.take() {
                 Some((at, pauses)) if at == stage => backoff.insert((stage, pauses)),
                 _ => backoff.insert((stage, fresh)),
@@ -115,25 +117,25 @@ impl<'a> Walk<'a> {
     /// The last failure, and with it the end. The first failure at the furthest stage is what is told.
     pub(super) fn failed(&self, last: Failure) -> Box<Diagnosis> {
         let mut state = self.state();
-        let told = state.told.take().filter(|told| match last.cause {
-            Cause::Interrupted { .. } => false,
-            // What was overcome is no longer the story.
-            Cause::OutOfTime { stage } => stage <= told.failure.stage(),
-            _ => true,
-        });
-        let told = told.unwrap_or_else(|| {
-            let since = state.began.get(&last.stage()).copied().unwrap_or_else(Instant::now);
-            Told { failure: last, since, tries: 1 }
-        });
+        let told = match (state.told.take(), &last.cause) {
+            // Being told to stop is no verdict on the path; what was heard until then is worth knowing.
+            (Some(told), Cause::Interrupted { .. }) => Failure { cause: last.cause, heard: told.heard },
+            // Further on than what failed so far: that was overcome.
+            (Some(told), Cause::OutOfTime { stage }) if *stage > told.stage() => last,
+            (Some(told), _) => told,
+            (None, _) => last,
+        };
+        let stage = told.stage();
+        let (took, tries) = (state.began(stage).elapsed(), state.tries(stage));
         drop(state);
-        self.observer.event(&Event::Failed { stage: told.failure.stage() });
+        self.observer.event(&Event::Failed { stage });
         Box::new(Diagnosis {
-            cause: told.failure.cause,
-            heard: told.failure.heard,
+            cause: told.cause,
+            heard: told.heard,
             route: self.request.route.clone(),
             public_key: self.request.key.as_ref().map(|key| key.public()),
-            took: told.since.elapsed(),
-            tries: told.tries,
+            took,
+            tries,
         })
     }
 
@@ -182,7 +184,7 @@ impl<'a> Walk<'a> {
     }
 
     /// The session of the bastion's login: the one that is up, or a new one that others will share.
-    async fn session(&self, bastion: &Bastion) -> Result<Lease, Failure> {
+    pub(super) async fn session(&self, bastion: &Bastion) -> Result<Lease, Failure> {
         let Some(key) = &self.request.key else {
             return Err(Failure::new(Cause::NoKey, None));
         };
@@ -212,13 +214,13 @@ impl<'a> Walk<'a> {
             return Err(Failure::new(Cause::NothingPinned, None));
         }
         if let Some(next_try_in) = turn.pause() {
-            let tries = self.state().told.as_ref().map_or(0, |told| told.tries);
+            let tries = self.state().failing.get(&Stage::Authenticate).map_or(0, |failing| failing.tries);
             self.observer.event(&Event::Waiting { stage: Stage::Authenticate, tries, next_try_in, heard: Heard::default() });
         }
         let mut permit = turn.permit().await;
         let connected = self.connect(&bastion.host, bastion.port).await?;
         self.begin(Stage::Handshake);
-        let trusted = connected.handshake(&bastion.host_keys, HANDSHAKE).await.map_err(of_handshake)?;
+        let trusted = connected.handshake(&bastion.host_keys, self.patience.handshake).await.map_err(of_handshake)?;
         let facts = trusted.facts();
         self.pass(Stage::Handshake, format!("{}, {}, {}", facts.server_version, facts.kex, facts.cipher));
         let host_key = facts.host_key.clone();
@@ -227,7 +229,7 @@ impl<'a> Walk<'a> {
         self.pass(Stage::HostKey, format!("{} {}{checked}", host_key.algorithm(), host_key.fingerprint()));
         self.begin(Stage::Authenticate);
         permit.offer();
-        let session = trusted.authenticate(&bastion.user, key, AUTHENTICATE).await.map_err(of_authenticate)?;
+        let session = trusted.authenticate(&bastion.user, key, self.patience.authenticate).await.map_err(of_authenticate)?;
         permit.accepted();
         let public = key.public();
         self.pass(Stage::Authenticate, format!("user {}, {} {}", bastion.user, public.algorithm(), public.fingerprint()));
@@ -237,10 +239,10 @@ impl<'a> Walk<'a> {
     /// To the first hop, whichever it is.
     async fn connect(&self, host: &Host, port: Port) -> Result<Connected, Failure> {
         self.begin(Stage::Resolve);
-        let addresses = resolve(host, port, RESOLVE).await.map_err(of_resolve)?;
+        let addresses = resolve(host, port, self.patience.resolve).await.map_err(of_resolve)?;
         self.pass(Stage::Resolve, host.to_string());
         self.begin(Stage::Connect);
-        let connected = connect(&addresses, CONNECT).await.map_err(of_connect)?;
+        let connected = connect(&addresses, self.patience.connect).await.map_err(of_connect)?;
         self.pass(Stage::Connect, Endpoint(host, port).to_string());
         Ok(connected)
     }
@@ -248,7 +250,7 @@ impl<'a> Walk<'a> {
     async fn forward(&self, lease: &Lease) -> Result<Channel, Failure> {
         let database = &self.request.route.database;
         self.begin(Stage::Forward);
-        let channel = lease.session.open(&database.host, database.port, DIAL).await.map_err(of_forward)?;
+        let channel = lease.session.open(&database.host, database.port, self.patience.dial).await.map_err(of_forward)?;
         self.pass(Stage::Forward, "direct-tcpip".to_owned());
         self.begin(Stage::Dial);
         self.pass(Stage::Dial, Endpoint(&database.host, database.port).to_string());
@@ -261,19 +263,19 @@ impl<'a> Walk<'a> {
     {
         let Request { route, password, tls, readiness, .. } = self.request;
         self.begin(Stage::Tls);
-        let secured = negotiate(stream, tls, encryption, &route.database.host, TLS).await?;
+        let secured = negotiate(stream, tls, encryption, &route.database.host, self.patience.tls).await?;
         let note = secured.encrypted().map_or_else(|| format!("not encrypted, sslmode {}", tls.mode()), ToString::to_string);
         let status = if secured.encrypted().is_some() { Status::Passed } else { Status::Skipped };
         self.end(Stage::Tls, status, note);
         self.begin(Stage::Login);
         let role = Role { user: route.database.user.clone(), password: password.clone(), database: route.database.name.clone() };
-        let connection = login(secured, &role, LOGIN).await?;
+        let connection = login(secured, &role, self.patience.login).await?;
         self.pass(Stage::Login, format!("role {}", role.user));
         self.begin(Stage::Open);
         let server_version = connection.server_version().to_owned();
         self.pass(Stage::Open, format!("database {}, PostgreSQL {server_version}", role.database));
         self.begin(Stage::Ready);
-        let findings = connection.ready(readiness, READY).await?;
+        let findings = connection.ready(readiness, self.patience.ready).await?;
         connection.close().await;
         if !findings.is_empty() {
             let publication = readiness.publication.clone();
@@ -292,9 +294,9 @@ impl Walk<'_> {
     }
 
     /// A stage begins. On a further try of a passed stage nobody is told again.
-    fn begin(&self, stage: Stage) {
+    pub(super) fn begin(&self, stage: Stage) {
         let mut state = self.state();
-        state.stage = stage;
+        (state.stage, state.entered) = (stage, Instant::now());
         if let Entry::Vacant(entry) = state.began.entry(stage) {
             entry.insert(Instant::now());
             drop(state);
@@ -309,6 +311,9 @@ impl Walk<'_> {
     fn end(&self, stage: Stage, status: Status, note: String) {
         let mut state = self.state();
         let took = state.began.get(&stage).map_or(Duration::ZERO, Instant::elapsed);
+        state.failing.remove(&stage);
+        // What was overcome is no longer the story.
+        state.told.take_if(|told| told.stage() == stage);
         let known = state.passed.insert(stage, Walked { stage, status, note: note.clone() });
         drop(state);
         if known.is_none() {
@@ -328,21 +333,18 @@ impl Walk<'_> {
         self.state().passed.values().cloned().collect()
     }
 
-    /// Takes a failure into the story, and answers how often and since when its stage has failed.
-    fn tell(&self, failure: &Failure) -> (u32, Instant) {
+    /// Takes a failure into the story, and answers how its stage fails. The first error at the furthest stage is the story; retries can
+    /// change what is heard (a throttled login becomes a refused connection).
+    fn tell(&self, failure: &Failure) -> Failing {
         let mut state = self.state();
-        let since = state.began.get(&failure.stage()).copied().unwrap_or_else(Instant::now);
-        match &mut state.told {
-            // The first error is the story; retries can change what is heard (a throttled login becomes a refused connection).
-            Some(told) if failure.stage() <= told.failure.stage() => {
-                told.tries += 1;
-                (told.tries, told.since)
-            }
-            told => {
-                *told = Some(Told { failure: failure.clone(), since, tries: 1 });
-                (1, since)
-            }
+        let stage = failure.stage();
+        if state.told.as_ref().is_none_or(|told| stage > told.stage()) {
+            state.told = Some(failure.clone());
         }
+        let fresh = Failing { tries: 0, since: state.entered };
+        let failing = state.failing.entry(stage).or_insert(fresh);
+        failing.tries += 1;
+        *failing
     }
 }
 

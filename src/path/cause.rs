@@ -17,6 +17,8 @@ pub enum Cause {
     ResolverFailed,
     /// The resolver did not answer.
     ResolverSilent,
+    /// The name has IPv6 addresses alone, and there is no route to them.
+    OnlyIpv6,
     /// TCP: refused.
     ConnectRefused,
     /// TCP: silence.
@@ -48,6 +50,8 @@ pub enum Cause {
     HandshakeCorrupt,
     /// The server lacks strict key exchange and the cipher needs it.
     NotStrict,
+    /// The signature of the key exchange is wrong, and the offer of strict key exchange is missing.
+    StrictStripped,
     /// None of the pinned keys is of the presented key's kind.
     HostKeyOtherType {
         /// What the bastion has.
@@ -164,6 +168,10 @@ pub enum Cause {
     },
     /// The readiness queries failed.
     ReadyFailed,
+    /// A held session ended.
+    HoldLost,
+    /// A held session does not answer any more.
+    HoldSilent,
     /// Terraform was told to stop.
     Interrupted {
         /// Where the walk was.
@@ -182,7 +190,7 @@ impl Cause {
     pub const fn stage(&self) -> Stage {
         match self {
             Self::NothingPinned | Self::NoKey => Stage::Configure,
-            Self::NameNotFound | Self::ResolverFailed | Self::ResolverSilent => Stage::Resolve,
+            Self::NameNotFound | Self::ResolverFailed | Self::ResolverSilent | Self::OnlyIpv6 => Stage::Resolve,
             Self::ConnectRefused | Self::ConnectSilent | Self::ConnectReset | Self::ConnectUnreachable | Self::ConnectFailed => {
                 Stage::Connect
             }
@@ -194,7 +202,7 @@ impl Cause {
             | Self::Penalised
             | Self::HandshakeCorrupt
             | Self::NotStrict => Stage::Handshake,
-            Self::HostKeyOtherType { .. } | Self::HostKeyChanged { .. } | Self::HostKeyRevoked { .. } => Stage::HostKey,
+            Self::StrictStripped | Self::HostKeyOtherType { .. } | Self::HostKeyChanged { .. } | Self::HostKeyRevoked { .. } => Stage::HostKey,
             Self::KeyRefused
             | Self::PublicKeyNotOffered
             | Self::SecondFactor
@@ -234,6 +242,7 @@ impl Cause {
             | Self::TooManyConnections
             | Self::NotAccepting => Stage::Open,
             Self::NotReady { .. } | Self::ReadyFailed => Stage::Ready,
+            Self::HoldLost | Self::HoldSilent => Stage::Hold,
             Self::Interrupted { stage } | Self::OutOfTime { stage } => *stage,
         }
     }
@@ -254,6 +263,25 @@ impl Cause {
         )
     }
 
+    /// Whether the same try may succeed later without anybody changing an argument: then it is made again, for a while.
+    #[must_use]
+    pub const fn heals(&self) -> bool {
+        matches!(
+            self,
+            Self::ResolverFailed
+                | Self::ResolverSilent
+                | Self::ConnectRefused
+                | Self::ConnectSilent
+                | Self::ConnectReset
+                | Self::TooManyStartups
+                | Self::Penalised
+                | Self::KeyRefused
+                | Self::SessionLost
+                | Self::TooManyConnections
+                | Self::NotAccepting
+        )
+    }
+
     /// The second half of the code, `forward/prohibited`. Never changes once published: people search for it.
     #[must_use]
     pub const fn slug(&self) -> &'static str {
@@ -263,6 +291,7 @@ impl Cause {
             Self::NameNotFound => "name-not-found",
             Self::ResolverFailed => "resolver-failed",
             Self::ResolverSilent | Self::ConnectSilent | Self::HandshakeSilent | Self::AuthenticateSilent | Self::DialSilent => "silent",
+            Self::OnlyIpv6 => "only-ipv6",
             Self::ConnectRefused | Self::DialRefused | Self::LoginRefused => "refused",
             Self::ConnectReset => "reset",
             Self::ConnectUnreachable | Self::DialUnreachable => "unreachable",
@@ -274,6 +303,7 @@ impl Cause {
             Self::Penalised => "penalised",
             Self::HandshakeCorrupt => "corrupt",
             Self::NotStrict => "not-strict",
+            Self::StrictStripped => "strict-stripped",
             Self::HostKeyOtherType { .. } => "other-type",
             Self::HostKeyChanged { .. } => "changed",
             Self::HostKeyRevoked { .. } => "revoked",
@@ -286,7 +316,7 @@ impl Cause {
             Self::ForwardShortage => "shortage",
             Self::SessionLost => "session-lost",
             Self::DialNameUnknown => "name-unknown",
-            Self::PostgresSilent | Self::LoginSilent => "silent",
+            Self::PostgresSilent | Self::LoginSilent | Self::HoldSilent => "silent",
             Self::NotPostgres => "not-postgres",
             Self::TlsNotOffered => "not-offered",
             Self::TlsServerError => "server-error",
@@ -312,6 +342,7 @@ impl Cause {
             Self::TooManyConnections => "too-many-connections",
             Self::NotAccepting => "not-accepting",
             Self::NotReady { .. } => "not-ready",
+            Self::HoldLost => "lost",
             Self::Interrupted { .. } => "interrupted",
             Self::OutOfTime { .. } => "out-of-time",
         }

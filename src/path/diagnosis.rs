@@ -78,7 +78,8 @@ impl fmt::Display for Diagnosis {
             _ => Reach::Failed(self.stage()),
         };
         writeln!(f, "{}\n", picture::draw(&self.route, reach))?;
-        if self.cause.is_heard() {
+        let ended = matches!(self.cause, Cause::Interrupted { .. } | Cause::OutOfTime { .. });
+        if self.cause.is_heard() || (ended && !self.heard.is_empty()) {
             labelled(f, "Heard", "", &self.heard_line())?;
         }
         if !words.means.is_empty() {
@@ -133,6 +134,7 @@ mod tests {
             Cause::NameNotFound,
             Cause::ResolverFailed,
             Cause::ResolverSilent,
+            Cause::OnlyIpv6,
             Cause::ConnectRefused,
             Cause::ConnectSilent,
             Cause::ConnectReset,

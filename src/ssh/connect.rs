@@ -1,10 +1,10 @@
 //! From a name to an open TCP connection.
 
 use std::io;
-use std::net::SocketAddr;
+use std::net::{IpAddr, Ipv6Addr, SocketAddr};
 use std::time::Duration;
 
-use tokio::net::{TcpStream, lookup_host};
+use tokio::net::{TcpStream, UdpSocket, lookup_host};
 use tokio::time::timeout;
 
 use super::error::{ConnectError, ResolveError};
@@ -32,7 +32,27 @@ impl Connected {
 pub async fn resolve(host: &Host, port: Port, within: Duration) -> Result<Vec<SocketAddr>, ResolveError> {
     let found = timeout(within, lookup_host((host.as_str(), port.get()))).await.map_err(|_| ResolveError::Silent)?;
     let addresses: Vec<_> = found.map_err(|error| of_lookup(&error))?.collect();
-    if addresses.is_empty() { Err(ResolveError::NotFound { heard: Heard::from_text("no address") }) } else { Ok(addresses) }
+    if addresses.is_empty() {
+        return Err(ResolveError::NotFound { heard: Heard::from_text("no address") });
+    }
+    let literal = host.as_str().parse::<IpAddr>().is_ok();
+    if !literal && addresses.iter().all(SocketAddr::is_ipv6) {
+        has_route(&addresses).await?;
+    }
+    Ok(addresses)
+}
+
+/// Whether this machine has a route to one of these addresses. Connecting UDP asks the routing table and sends nothing.
+async fn has_route(addresses: &[SocketAddr]) -> Result<(), ResolveError> {
+    let mut heard = Heard::default();
+    for address in addresses {
+        let asked = async { UdpSocket::bind((Ipv6Addr::UNSPECIFIED, 0)).await?.connect(address).await };
+        match asked.await {
+            Ok(()) => return Ok(()),
+            Err(error) => heard = of_system(&error),
+        }
+    }
+    Err(ResolveError::OnlyIpv6 { heard })
 }
 
 /// The standard library keeps the resolver's verdict as text only: `failed to lookup address information: Name or service not known`.
@@ -48,10 +68,11 @@ fn of_lookup(error: &io::Error) -> ResolveError {
 ///
 /// # Errors
 ///
-/// The first address's error, when none answers.
+/// The first address's error, when none answers; "no route" only if that is so of all of them: a machine without IPv6 meets it at every
+/// name that has both kinds of address, and it says nothing about the other kind.
 pub async fn connect(addresses: &[SocketAddr], within: Duration) -> Result<Connected, ConnectError> {
     let deadline = tokio::time::Instant::now() + within;
-    let mut first = None;
+    let mut first: Option<ConnectError> = None;
     for (position, address) in addresses.iter().enumerate() {
         let left = u32::try_from(addresses.len() - position).unwrap_or(1);
         let share = deadline.saturating_duration_since(tokio::time::Instant::now()) / left;
@@ -61,16 +82,28 @@ pub async fn connect(addresses: &[SocketAddr], within: Duration) -> Result<Conne
                 let _set = stream.set_nodelay(true);
                 return Ok(Connected { stream });
             }
-            Ok(Err(error)) => first = first.or_else(|| Some(of_connect(&error))),
-            Err(_) => first = first.or(Some(ConnectError::Silent)),
+            Ok(Err(error)) => first = Some(more_telling(first, of_connect(&error))),
+            Err(_) => first = Some(more_telling(first, ConnectError::Silent)),
         }
     }
     Err(first.unwrap_or(ConnectError::Silent))
 }
 
-fn of_connect(error: &io::Error) -> ConnectError {
+fn more_telling(first: Option<ConnectError>, next: ConnectError) -> ConnectError {
+    match first {
+        None | Some(ConnectError::Unreachable { .. }) => next,
+        Some(first) => first,
+    }
+}
+
+/// The operating system's words, without its number for them.
+fn of_system(error: &io::Error) -> Heard {
     let text = error.to_string();
-    let heard = Heard::from_text(text.split(" (os error").next().unwrap_or(&text));
+    Heard::from_text(text.split(" (os error").next().unwrap_or(&text))
+}
+
+fn of_connect(error: &io::Error) -> ConnectError {
+    let heard = of_system(error);
     match error.kind() {
         io::ErrorKind::ConnectionRefused => ConnectError::Refused,
         io::ErrorKind::ConnectionReset | io::ErrorKind::ConnectionAborted => ConnectError::Reset,

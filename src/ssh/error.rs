@@ -22,6 +22,12 @@ pub enum ResolveError {
     /// The resolver did not answer in time.
     #[error("the resolver did not answer")]
     Silent,
+    /// The name has IPv6 addresses alone, and this machine has no route to them.
+    #[error("only IPv6 addresses, and no route: {heard}")]
+    OnlyIpv6 {
+        /// The operating system's words.
+        heard: Heard,
+    },
 }
 
 /// Why there is no TCP connection. Of several addresses, the first one's error.
@@ -103,6 +109,10 @@ pub enum HandshakeError {
         /// The negotiated cipher.
         cipher: String,
     },
+    /// The server's signature does not fit what was exchanged, and no strict key exchange was offered: as when somebody in between takes
+    /// the offer out (CVE-2023-48795).
+    #[error("no strict key exchange, and a signature that does not fit")]
+    Stripped,
     /// Not one of the pinned keys.
     #[error("host key {} is not pinned", presented.fingerprint())]
     HostKeyChanged {
@@ -128,7 +138,7 @@ impl HandshakeError {
     #[must_use]
     pub const fn stage(&self) -> Stage {
         match self {
-            Self::HostKeyChanged { .. } | Self::HostKeyOtherType { .. } | Self::HostKeyRevoked { .. } => Stage::HostKey,
+            Self::HostKeyChanged { .. } | Self::HostKeyOtherType { .. } | Self::HostKeyRevoked { .. } | Self::Stripped => Stage::HostKey,
             _ => Stage::Handshake,
         }
     }
@@ -202,4 +212,18 @@ pub enum ForwardError {
         /// Why, if it is known.
         heard: Heard,
     },
+}
+
+/// Why a session that was kept up is none any more.
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+pub enum HoldError {
+    /// It ended.
+    #[error("the session ended: {heard}")]
+    Ended {
+        /// Why, if it is known.
+        heard: Heard,
+    },
+    /// It does not answer.
+    #[error("no answer to a keepalive")]
+    Silent,
 }

@@ -13,7 +13,7 @@ use tokio::time::timeout;
 
 use super::client::{Client, Events};
 use super::error::ForwardError;
-use super::session::Session;
+use super::session::{Session, UNANSWERED};
 use crate::path::heard::Heard;
 use crate::path::route::{Host, Port};
 
@@ -45,7 +45,7 @@ impl Session {
                     Ok(opened) => opened,
                     Err(_) if ping.is_finished() && self.is_alive() => return Err(ForwardError::Silent),
                     Err(_) => {
-                        self.give_up("no answer to a keepalive");
+                        self.give_up(UNANSWERED);
                         return Err(ForwardError::SessionLost { heard: self.ended() });
                     }
                 }

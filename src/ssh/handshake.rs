@@ -192,6 +192,9 @@ fn of_handshake(error: &russh::Error, events: &Events, transcript: &Transcript) 
             AlgorithmKind::Compression => HandshakeError::NoCommon { what: "compression", theirs },
         };
     }
+    if matches!(error, russh::Error::WrongServerSig) && !transcript.offers_strict() {
+        return HandshakeError::Stripped;
+    }
     let heard = Heard::from_bytes(&transcript.preamble());
     match transcript.version() {
         Some(version) if is_old(&version) => HandshakeError::OldVersion { version: Heard::from_text(&version) },

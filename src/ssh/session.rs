@@ -8,11 +8,15 @@ use russh::client::Handle;
 use tokio::time::timeout;
 
 use super::client::{Client, Events};
+use super::error::HoldError;
 use super::wire::Hold;
 use crate::path::heard::Heard;
 
 /// How long a goodbye may take. It is one packet; a bastion that does not take it by then hears of the end from TCP.
 const GOODBYE: Duration = Duration::from_secs(1);
+
+/// Why a session is given up that does not answer.
+pub(super) const UNANSWERED: &str = "no answer to a keepalive";
 
 /// A session on which the user is logged in. Its end ends its channels.
 pub struct Session {
@@ -37,6 +41,29 @@ impl Session {
     #[must_use]
     pub fn ended(&self) -> Heard {
         self.events.ended()
+    }
+
+    /// Waits for the end of the session: its own, or silence. Asks every so often whether the bastion is there, and waits for the answer
+    /// within so much.
+    pub async fn watch(&self, every: Duration, within: Duration) -> HoldError {
+        let unanswered = async {
+            loop {
+                tokio::time::sleep(every).await;
+                match timeout(within, self.handle.send_ping()).await {
+                    Ok(Ok(())) => {}
+                    // The session is ending; why is known when its wire is gone.
+                    Ok(Err(_)) => std::future::pending().await,
+                    Err(_) => break,
+                }
+            }
+        };
+        tokio::select! {
+            () = self.hold.gone() => HoldError::Ended { heard: self.ended() },
+            () = unanswered => {
+                self.give_up(UNANSWERED);
+                HoldError::Silent
+            }
+        }
     }
 
     /// Ends the session without a goodbye: nobody listens.

@@ -19,6 +19,12 @@ const LONGEST_LOGIN: usize = 256 * 1024;
 /// How much of the beginning is kept: enough to quote, and to recognise a protocol.
 const KEPT: usize = 1024;
 
+/// How much is searched for the offer of strict key exchange: OpenSSH's list of algorithms, in which it stands, has 1.2 KiB.
+const SEARCHED: usize = 8 * 1024;
+
+/// How a server offers strict key exchange (OpenSSH's PROTOCOL, 1.10).
+const STRICT: &[u8] = b"kex-strict-s-v00@openssh.com";
+
 /// The first bytes that a server sent, up to and including its version line.
 #[derive(Default)]
 pub(super) struct Transcript(Mutex<State>);
@@ -27,6 +33,8 @@ pub(super) struct Transcript(Mutex<State>);
 struct State {
     kept: Vec<u8>,
     line: Vec<u8>,
+    /// The beginning, whatever it is, until the login is over.
+    opening: Vec<u8>,
     received: usize,
     version: Option<String>,
     logged_in: bool,
@@ -49,9 +57,16 @@ impl Transcript {
         state.version.is_none() && state.received > LONGEST_PREAMBLE
     }
 
+    /// Whether strict key exchange was offered.
+    pub(super) fn offers_strict(&self) -> bool {
+        self.lock().opening.windows(STRICT.len()).any(|window| window == STRICT)
+    }
+
     /// From now on as much may come as the session's own flow control admits.
     pub(super) fn logged_in(&self) {
-        self.lock().logged_in = true;
+        let mut state = self.lock();
+        state.logged_in = true;
+        state.opening = Vec::new();
     }
 
     fn lock(&self) -> std::sync::MutexGuard<'_, State> {
@@ -64,6 +79,8 @@ impl Transcript {
         if state.logged_in {
             return Ok(());
         }
+        let room = SEARCHED.saturating_sub(state.opening.len());
+        state.opening.extend(bytes.iter().take(room));
         if state.version.is_none() {
             state.look_for_version(bytes)?;
         }

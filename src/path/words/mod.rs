@@ -52,10 +52,10 @@ impl Cause {
             Stage::Configure | Stage::Resolve | Stage::Connect => self.reach_words(scene),
             Stage::Handshake | Stage::HostKey => self.handshake_words(scene),
             Stage::Authenticate => self.authenticate_words(scene),
-            Stage::Forward | Stage::Dial => self.forward_words(scene),
+            Stage::Forward | Stage::Dial | Stage::Hold => self.forward_words(scene),
             Stage::Tls => self.tls_words(scene),
             Stage::Login => self.login_words(scene),
-            Stage::Open | Stage::Ready | Stage::Hold => self.open_words(scene),
+            Stage::Open | Stage::Ready => self.open_words(scene),
         }
     }
 

@@ -34,6 +34,15 @@ impl Cause {
                 format!("This machine's resolver gave no answer about `{host}`; that says nothing about the name itself."),
                 ["check the DNS of the machine that runs Terraform".to_owned(), "apply again when it answers".to_owned()],
             ),
+            Self::OnlyIpv6 => Words::new(
+                peer.pick("The bastion's name has IPv6 addresses only", "The database's name has IPv6 addresses only"),
+                format!("`{host}` has no IPv4 address, and this machine has no route to the others."),
+                [
+                    format!("publish an A record for `{host}`"),
+                    "route IPv6 from this machine".to_owned(),
+                    format!("correct {}", peer.argument("host")),
+                ],
+            ),
             Self::ConnectRefused => Words::new(
                 peer.pick("The bastion refuses the connection", "The database refuses the connection"),
                 format!("`{host}` is there, and nothing listens on port {port} (or a firewall answers in its place)."),

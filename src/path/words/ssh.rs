@@ -55,6 +55,12 @@ impl Cause {
                 "Without it, chacha20-poly1305 is open to the Terrapin attack (CVE-2023-48795).",
                 ["upgrade sshd to 9.6 or later, or enable aes256-gcm@openssh.com on it".to_owned()],
             ),
+            Self::StrictStripped => Words::new(
+                "The bastion's signature does not fit what was exchanged",
+                "Its offer of strict key exchange is missing, too: somebody in between changes the messages, or it is a faulty old server. \
+                 Nothing about the user was said.",
+                ["distrust the path: try from another network".to_owned(), "upgrade sshd to 9.6 or later".to_owned()],
+            ),
             Self::HostKeyOtherType { presented } => Words::new(
                 "The bastion has no host key of a pinned kind",
                 format!("It offers {presented}; none of the pinned keys is of that kind. That counts as a changed key."),
@@ -153,6 +159,20 @@ impl Cause {
                 "The SSH session ended under the check",
                 "It had been authenticated; then the bastion or the network dropped it.",
                 ["see sshd's log on the bastion".to_owned(), "apply again".to_owned()],
+            ),
+            Self::HoldLost => Words::new(
+                "The tunnel was lost",
+                "It was proven and in use; then the bastion or the network ended the SSH session.",
+                ["open it again".to_owned(), "see sshd's log on the bastion: a restart, a killed process or a limit".to_owned()],
+            ),
+            Self::HoldSilent => Words::new(
+                "The tunnel fell silent",
+                "It was proven and in use; then keepalives got no answer, and nobody closed the connection.",
+                [
+                    "open it again".to_owned(),
+                    "a balancer or a NAT gateway that forgets idle connections: raise its idle limit".to_owned(),
+                    "the bastion was stopped, or lost its network".to_owned(),
+                ],
             ),
             Self::DialNameUnknown => Words::new(
                 "The bastion cannot resolve the database's name",

@@ -1,0 +1,1 @@
+//! The catalogue of causes: its page, its tests, its snapshots.
