@@ -143,12 +143,14 @@ pub(crate) fn of_handshake(error: HandshakeError) -> Failure {
         HandshakeError::Silent { heard } => Failure::new(Cause::HandshakeSilent, heard),
         HandshakeError::NotSsh { heard } => Failure::new(Cause::NotSsh, heard),
         HandshakeError::OldVersion { version } => Failure::new(Cause::OldSsh, version),
-        HandshakeError::NoCommon { what, theirs } => {
-            let theirs = Heard::from_text(&theirs.join(", ")).to_string();
-            Failure::new(Cause::NoCommonAlgorithm { what: what.to_owned(), theirs }, Heard::from_text("no common algorithm"))
+        HandshakeError::NoCommon { what, ours, theirs } => {
+            let (ours, theirs) = (ours.join(", "), Heard::from_text(&theirs.join(", ")).to_string());
+            Failure::new(Cause::NoCommonAlgorithm { what: what.to_owned(), ours, theirs }, Heard::from_text("no common algorithm"))
         }
         HandshakeError::Corrupt { heard } => Failure::new(Cause::HandshakeCorrupt, heard),
-        HandshakeError::Stripped => Failure::new(Cause::StrictStripped, Heard::from_text("a signature that does not fit, and no strict key exchange")),
+        HandshakeError::Stripped => {
+            Failure::new(Cause::StrictStripped, Heard::from_text("a signature that does not fit, and no strict key exchange"))
+        }
         HandshakeError::NotStrict { cipher } => Failure::new(Cause::NotStrict, Heard::from_text(&cipher)),
         HandshakeError::HostKeyChanged { presented } => {
             let heard = Heard::from_text(&presented.fingerprint());

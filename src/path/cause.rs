@@ -39,6 +39,8 @@ pub enum Cause {
     NoCommonAlgorithm {
         /// `kex`, `cipher`, …
         what: String,
+        /// What is offered here.
+        ours: String,
         /// What the bastion offers.
         theirs: String,
     },
@@ -202,7 +204,9 @@ impl Cause {
             | Self::Penalised
             | Self::HandshakeCorrupt
             | Self::NotStrict => Stage::Handshake,
-            Self::StrictStripped | Self::HostKeyOtherType { .. } | Self::HostKeyChanged { .. } | Self::HostKeyRevoked { .. } => Stage::HostKey,
+            Self::StrictStripped | Self::HostKeyOtherType { .. } | Self::HostKeyChanged { .. } | Self::HostKeyRevoked { .. } => {
+                Stage::HostKey
+            }
             Self::KeyRefused
             | Self::PublicKeyNotOffered
             | Self::SecondFactor
@@ -261,6 +265,16 @@ impl Cause {
                 | Self::Interrupted { .. }
                 | Self::OutOfTime { .. }
         )
+    }
+
+    /// Where the catalogue's page explains it: the heading as GitHub makes an anchor of it.
+    #[must_use]
+    pub fn anchor(&self) -> String {
+        match self {
+            // These can end any stage.
+            Self::Interrupted { .. } | Self::OutOfTime { .. } => self.slug().to_owned(),
+            _ => format!("{}{}", self.stage(), self.slug()),
+        }
     }
 
     /// Whether the same try may succeed later without anybody changing an argument: then it is made again, for a while.

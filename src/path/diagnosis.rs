@@ -1,6 +1,6 @@
 //! What went wrong on a walk, ready to be read: stage, what was heard, what it means, what to change.
 
-use std::fmt;
+use std::fmt::{self, Write as _};
 use std::time::Duration;
 
 use super::cause::Cause;
@@ -53,13 +53,24 @@ impl Diagnosis {
         self.cause.words(self.scene()).remedies.into_iter().map(|remedy| remedy.replace(TIE, " ")).collect()
     }
 
+    /// What it means; empty if the summary says all.
+    #[must_use]
+    pub fn means(&self) -> String {
+        self.cause.words(self.scene()).means
+    }
+
     fn scene(&self) -> Scene<'_> {
         Scene { route: &self.route, public_key: self.public_key.as_ref() }
     }
 
-    fn heard_line(&self) -> String {
-        let what = if self.heard.is_empty() { "nothing".to_owned() } else { format!("\"{}\"", self.heard) };
+    fn heard_line(&self, economy: Economy) -> String {
         let tries = if self.tries > 1 { format!(", tried {} times", self.tries) } else { String::new() };
+        let most = if economy < Economy::Quote { usize::MAX } else { SHORT_QUOTE };
+        let what = match self.heard.as_str().char_indices().nth(most) {
+            _ if self.heard.is_empty() => "nothing".to_owned(),
+            Some((end, _)) => format!("\"{}…\"", self.heard.as_str().get(..end).unwrap_or_default()),
+            None => format!("\"{}\"", self.heard),
+        };
         format!("{what}, after {:.1} s{tries}, from this machine.", self.took.as_secs_f64())
     }
 }
@@ -67,36 +78,92 @@ impl Diagnosis {
 /// The width at which text is folded: Terraform's frame takes two columns of a 100-column terminal, and it folds no line that is indented.
 const WIDTH: usize = 96;
 
+/// The longest quote in one line, with room for the times behind it.
+const SHORT_QUOTE: usize = 40;
+
 /// Where the text of a labelled line begins.
 const MARGIN: usize = 10;
 
+/// The most lines a message has: it is read whole, or not at all.
+const MOST_LINES: usize = 14;
+
+/// What is left out of a text that would be too long, the least needed first; each measure comes on top of those before it.
+#[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
+enum Economy {
+    None,
+    /// The picture in two lines, long names without their middles.
+    Picture,
+    /// The quote in one line.
+    Quote,
+    /// No line between the picture and the words.
+    Gap,
+    /// No meaning: the summary stands above.
+    Meaning,
+    /// Not all remedies: a database that lacks much says the rest when this much is mended.
+    Remedies,
+}
+
+impl Economy {
+    const ALL: [Self; 6] = [Self::None, Self::Picture, Self::Quote, Self::Gap, Self::Meaning, Self::Remedies];
+}
+
 impl fmt::Display for Diagnosis {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let mut page = String::new();
+        for economy in Economy::ALL {
+            page.clear();
+            self.write(&mut page, economy)?;
+            if page.lines().count() <= MOST_LINES {
+                break;
+            }
+        }
+        f.write_str(&page)
+    }
+}
+
+impl Diagnosis {
+    fn write(&self, page: &mut String, economy: Economy) -> fmt::Result {
         let words = self.cause.words(self.scene());
         let reach = match self.cause {
             Cause::Interrupted { stage } | Cause::OutOfTime { stage } => Reach::Ended(stage),
-            _ => Reach::Failed(self.stage()),
+            _ => self.cause.note().map_or(Reach::Failed(self.stage()), |note| Reach::Broken(self.stage(), note)),
         };
-        writeln!(f, "{}\n", picture::draw(&self.route, reach))?;
+        let draw = if economy < Economy::Picture { picture::draw } else { picture::draw_in_two_lines };
+        writeln!(page, "{}", draw(&self.route, reach))?;
+        if economy < Economy::Gap {
+            writeln!(page)?;
+        }
         let ended = matches!(self.cause, Cause::Interrupted { .. } | Cause::OutOfTime { .. });
         if self.cause.is_heard() || (ended && !self.heard.is_empty()) {
-            labelled(f, "Heard", "", &self.heard_line())?;
+            labelled(page, "Heard", "", &self.heard_line(economy))?;
         }
-        if !words.means.is_empty() {
-            labelled(f, "Means", "", &words.means)?;
+        if !words.means.is_empty() && economy < Economy::Meaning {
+            labelled(page, "Means", "", &words.means)?;
         }
-        let several = words.remedies.len() > 1;
-        for (index, remedy) in words.remedies.iter().enumerate() {
+        self.write_remedies(page, &words.remedies, economy)?;
+        write!(page, "  Code    {}, see docs/diagnoses.md#{}", self.code(), self.cause.anchor())
+    }
+
+    fn write_remedies(&self, page: &mut String, remedies: &[String], economy: Economy) -> fmt::Result {
+        let several = remedies.len() > 1;
+        for (index, remedy) in remedies.iter().enumerate() {
             let label = if index == 0 { "Do" } else { "" };
             let number = if several { format!("{}. ", index + 1) } else { String::new() };
-            labelled(f, label, &number, remedy)?;
+            let before = page.len();
+            labelled(page, label, &number, remedy)?;
+            // What has to follow: that there is more, and the code.
+            let needed = if index + 1 < remedies.len() { 2 } else { 1 };
+            if economy == Economy::Remedies && page.lines().count() + needed > MOST_LINES {
+                page.truncate(before);
+                return writeln!(page, "{:MARGIN$}and {} more", "", remedies.len() - index);
+            }
         }
-        write!(f, "  Code    {}", self.code())
+        Ok(())
     }
 }
 
 /// Writes a labelled line, folded between words, what follows the first line aligned under its text.
-fn labelled(f: &mut fmt::Formatter<'_>, label: &str, number: &str, text: &str) -> fmt::Result {
+fn labelled(f: &mut String, label: &str, number: &str, text: &str) -> fmt::Result {
     write!(f, "  {label:<8}{number}")?;
     let indent = MARGIN + number.len();
     let mut column = indent;
@@ -121,86 +188,18 @@ impl std::error::Error for Diagnosis {}
 mod tests {
     use super::*;
     use crate::key::PrivateKey;
+    use crate::path::catalogue::examples;
     use crate::path::finding::Finding;
     use crate::path::route::tests::route;
 
-    /// One of each cause.
-    fn causes(key: &PublicKey) -> Vec<Cause> {
-        let text = || "some text".to_owned();
-        let findings = vec![Finding::WalLevel { actual: "replica".to_owned() }, Finding::NoSelect { table: "public.orders".to_owned() }];
-        vec![
-            Cause::NothingPinned,
-            Cause::NoKey,
-            Cause::NameNotFound,
-            Cause::ResolverFailed,
-            Cause::ResolverSilent,
-            Cause::OnlyIpv6,
-            Cause::ConnectRefused,
-            Cause::ConnectSilent,
-            Cause::ConnectReset,
-            Cause::ConnectUnreachable,
-            Cause::ConnectFailed,
-            Cause::HandshakeSilent,
-            Cause::NotSsh,
-            Cause::OldSsh,
-            Cause::NoCommonAlgorithm { what: text(), theirs: text() },
-            Cause::TooManyStartups,
-            Cause::Penalised,
-            Cause::HandshakeCorrupt,
-            Cause::NotStrict,
-            Cause::HostKeyOtherType { presented: text() },
-            Cause::HostKeyChanged { presented: key.clone() },
-            Cause::HostKeyRevoked { presented: key.clone() },
-            Cause::KeyRefused,
-            Cause::PublicKeyNotOffered,
-            Cause::SecondFactor,
-            Cause::TooManyTries,
-            Cause::AuthenticateClosed,
-            Cause::AuthenticateSilent,
-            Cause::ForwardProhibited,
-            Cause::ForwardShortage,
-            Cause::SessionLost,
-            Cause::DialNameUnknown,
-            Cause::DialRefused,
-            Cause::DialUnreachable,
-            Cause::DialSilent,
-            Cause::DialFailed,
-            Cause::DialClosed,
-            Cause::PostgresSilent,
-            Cause::NotPostgres,
-            Cause::TlsNotOffered,
-            Cause::TlsServerError,
-            Cause::CertificateWrongName { presented: text() },
-            Cause::CertificateExpired,
-            Cause::CertificateUnknownIssuer,
-            Cause::CertificateBad,
-            Cause::ClientCertificateRefused,
-            Cause::TlsFailed,
-            Cause::PasswordRefused,
-            Cause::PasswordMissing,
-            Cause::RoleMissing,
-            Cause::EncryptionRequired,
-            Cause::ServerUnproven,
-            Cause::NoHbaEntry { encrypted: true },
-            Cause::NoHbaEntry { encrypted: false },
-            Cause::HbaRejects,
-            Cause::AuthenticationUnsupported,
-            Cause::Pooler,
-            Cause::LoginBroken,
-            Cause::LoginSilent,
-            Cause::LoginForbidden,
-            Cause::DatabaseMissing,
-            Cause::NoConnectPrivilege,
-            Cause::DatabaseClosed,
-            Cause::TooManyConnections,
-            Cause::NotAccepting,
-            Cause::LoginRefused,
-            Cause::NotReady { findings, publication: None },
-            Cause::ReadyFailed,
-            Cause::Interrupted { stage: Stage::Authenticate },
-            Cause::OutOfTime { stage: Stage::Login },
-        ]
-    }
+    /// Of 4096 bits: the longest line that has to be copied.
+    const RSA: &str = "ssh-rsa AAAAB3NzaC1yc2EAAAADAQABAAACAQC2nGd4PbBvddXelmnd2+FkTWfgKKIArXGCS5snR0MjZlDkzfHzykS0dK/65WH9nkkkBRqmlz\
+        jpspO0XYQRGROlqx/Aps0yeJzpD34rZhRPXinY1lWtFaAispE70ODEb52VghwwxibZ5RtucHALbJRUeiK7AAg8CU49kPp3CkCqZg0y6ExTXcHj\
+        IzIZHFnSxfodcCqbtm6OZMxquZOsHLnTp8yIGR4gsdyPFUc1NHNUiVs05BeQQbZ4JE5jB+Fs84UIDK9qTvIJ+L4UlMF3qmuQfccT1wjVT+xEA0\
+        4Vi/HSBAL6JAklnOhUNK+F5DoGrb2gjBhC8xAcBzmwxrwcTzHLG6elNNOe9EOlmzC0xiqDUlAEFo0HaKhUFVYVZr0sx/h1M4lb6g4ajQ1yr4L1\
+        j1x0unqk4ovmUWoqqUG/6G3lczOZ1pmP++z/SIEqn2+LiwF63a5XnjgtwKcPkxVx2wncO2PDfZOGm2m2+2oHuidy3Gp3lBA14vcgDBMaf7wqwQ\
+        ud1aEZafnR2j7Ho0O7ko7V2ooWpjNCwBqQycH111/RjOxgXAAT6aZ2lzebmRdo3SdIJbBFvCH7rcVa4/BGahlYLW81o+EDlbrm+BoWtVuosMZy\
+        oZkzuXPHf6MOhiNtGveqZ7N4t5ua1pnD20G2Ldl4OVFwgqn/arf8B7nAQKp0Jw==";
 
     fn told(cause: Cause, key: &PublicKey) -> Diagnosis {
         let (route, heard) = (route("db.internal"), Heard::from_text("some words"));
@@ -211,7 +210,7 @@ mod tests {
     fn every_cause_has_words_of_its_own_in_fourteen_lines() {
         let key = PrivateKey::generate_ed25519().unwrap().public();
         let mut codes = std::collections::BTreeSet::new();
-        for cause in causes(&key) {
+        for cause in examples(&key) {
             let told = told(cause, &key);
             let text = told.to_string();
             assert!(!told.summary().is_empty() && !told.remedies().is_empty(), "{}", told.code());
@@ -221,13 +220,41 @@ mod tests {
             codes.insert(told.code());
         }
         // The two kinds of "no pg_hba.conf entry" share a code.
-        assert_eq!(codes.len(), causes(&key).len() - 1, "{codes:?}");
+        assert_eq!(codes.len(), examples(&key).len() - 1, "{codes:?}");
+    }
+
+    #[test]
+    fn whatever_it_holds_it_has_fourteen_lines_and_all_findings_are_told_at_last() {
+        let key: PublicKey = RSA.parse().unwrap();
+        let findings: Vec<_> = (0..40).map(|number| Finding::NoSelect { table: format!("public.table_{number}") }).collect();
+        let lacking = Cause::NotReady { findings, publication: None };
+        for cause in examples(&key).into_iter().chain([lacking.clone()]) {
+            let mut told = told(cause, &key);
+            told.heard = Heard::from_text(&"many words ".repeat(40));
+            told.route.bastion.as_mut().unwrap().user = "u".repeat(32);
+            told.route.database.host = format!("{}.{}", "d".repeat(63), "e".repeat(63)).parse().unwrap();
+            let text = told.to_string();
+            assert!(text.lines().count() <= MOST_LINES, "{} lines\n{text}", text.lines().count());
+            assert!(text.contains("  Do      ") && text.contains("  Code    "), "{text}");
+        }
+        let told = told(lacking, &key);
+        assert!(told.to_string().contains("and 30 more"), "{told}");
+        assert_eq!(told.remedies().len(), 40);
+    }
+
+    #[test]
+    fn told_to_stop_it_still_says_what_was_heard() {
+        let key = PrivateKey::generate_ed25519().unwrap().public();
+        let mut stopped = told(Cause::Interrupted { stage: Stage::Authenticate }, &key);
+        assert!(stopped.to_string().contains("Heard   \"some words\""), "{stopped}");
+        stopped.heard = Heard::default();
+        assert!(!stopped.to_string().contains("Heard"), "{stopped}");
     }
 
     #[test]
     fn a_diagnosis_reads_as_a_page() {
         let key = "ssh-ed25519 AAAAC3NzaC1lZDI1NTE5AAAAIJdD7y3aLq454yWBdwLWbieU1ebz9/cu7/QEXn9OIeZJ".parse().unwrap();
-        let pages: Vec<_> = causes(&key)
+        let pages: Vec<_> = examples(&key)
             .into_iter()
             .map(|cause| told(cause, &key))
             .map(|told| format!("== {} [{}]\n\n{told}\n", told.summary(), told.code()))

@@ -14,12 +14,14 @@ pub enum Reach {
     Proven,
     /// This stage failed; those before it passed.
     Failed(Stage),
+    /// As `Failed`, with other words under the broken hop than that stage's usual ones.
+    Broken(Stage, &'static str),
     /// The walk was ended at this stage, without a verdict on it.
     Ended(Stage),
 }
 
-/// The longest label drawn in full; the names of managed databases have some 70 characters.
-const LONGEST_LABEL: usize = 75;
+/// The shortest that a label is cut to where a drawing has to fit: enough to tell names apart by both their ends.
+const SHORTEST_LABEL: usize = 12;
 
 struct Hop {
     label: String,
@@ -29,23 +31,48 @@ struct Hop {
     reached: &'static str,
 }
 
+/// A hop as it is drawn: its label, what stands under it, the link that leads to it.
+type Cell = (String, String, &'static str);
+
 /// Draws a route. Each line starts with two blanks, so that Terraform does not fold it.
 #[must_use]
 pub fn draw(route: &Route, reach: Reach) -> String {
-    let hops = hops(route);
+    let cells = cells(route, reach);
+    if width(&cells) <= WIDEST { across(&cells) } else { down(&cells) }
+}
+
+/// As [`draw`], in two lines: long names lose their middles.
+pub(super) fn draw_in_two_lines(route: &Route, reach: Reach) -> String {
+    let cells = cells(route, reach);
+    let longest = cells.iter().map(|(label, ..)| label.chars().count()).max().unwrap_or(0);
+    let shortened = |most: usize| cells.iter().map(|(label, note, link)| (shorten(label, most), note.clone(), *link)).collect::<Vec<_>>();
+    let fits = (SHORTEST_LABEL..=longest).rev().map(shortened).find(|cells| width(cells) <= WIDEST);
+    across(&fits.unwrap_or_else(|| shortened(SHORTEST_LABEL)))
+}
+
+fn cells(route: &Route, reach: Reach) -> Vec<Cell> {
     let mut cells = vec![("here".to_owned(), String::new(), "")];
-    let short = |label: &str| match label.char_indices().nth(LONGEST_LABEL) {
-        Some((end, _)) => format!("{}…", label.get(..end).unwrap_or(label)),
-        None => label.to_owned(),
-    };
     let mut broken = false;
-    for hop in &hops {
-        let (link, note) = if broken { ("...", String::new()) } else { state(hop, reach) };
+    for hop in hops(route) {
+        let (link, note) = if broken { ("...", String::new()) } else { state(&hop, reach) };
         broken = broken || link != "---";
-        cells.push((short(&hop.label), note, link));
+        cells.push((hop.label, note, link));
     }
-    let width: usize = cells.iter().map(|(label, note, link)| label.chars().count().max(note.chars().count()) + link.len() + 2).sum();
-    if width <= WIDEST { across(&cells) } else { down(&cells) }
+    cells
+}
+
+fn width(cells: &[Cell]) -> usize {
+    cells.iter().map(|(label, note, link)| label.chars().count().max(note.chars().count()) + link.len() + 2).sum()
+}
+
+/// Cuts a text's middle out; the ends of a name tell more than what is between them.
+fn shorten(text: &str, most: usize) -> String {
+    let length = text.chars().count();
+    if length <= most {
+        return text.to_owned();
+    }
+    let (head, tail) = (most / 2, most.saturating_sub(most / 2 + 1));
+    text.chars().take(head).chain(['…']).chain(text.chars().skip(length - tail)).collect()
 }
 
 fn hops(route: &Route) -> Vec<Hop> {
@@ -67,8 +94,9 @@ fn hops(route: &Route) -> Vec<Hop> {
 fn state(hop: &Hop, reach: Reach) -> (&'static str, String) {
     match reach {
         Reach::Failed(stage) if stage <= hop.last => ("-x-", broken(stage).to_owned()),
+        Reach::Broken(stage, note) if stage <= hop.last => ("-x-", note.to_owned()),
         Reach::Ended(stage) if stage <= hop.last => ("-?-", "no verdict".to_owned()),
-        Reach::Failed(_) | Reach::Ended(_) | Reach::Proven => ("---", hop.reached.to_owned()),
+        Reach::Failed(_) | Reach::Broken(..) | Reach::Ended(_) | Reach::Proven => ("---", hop.reached.to_owned()),
     }
 }
 
@@ -88,7 +116,7 @@ const fn broken(stage: Stage) -> &'static str {
     }
 }
 
-fn across(cells: &[(String, String, &'static str)]) -> String {
+fn across(cells: &[Cell]) -> String {
     let (mut top, mut bottom) = (String::from(" "), String::from(" "));
     for (label, note, link) in cells {
         let width = label.chars().count().max(note.chars().count());
@@ -102,7 +130,7 @@ fn across(cells: &[(String, String, &'static str)]) -> String {
     format!("{}\n{}", top.trim_end(), bottom.trim_end())
 }
 
-fn down(cells: &[(String, String, &'static str)]) -> String {
+fn down(cells: &[Cell]) -> String {
     let width = cells.iter().map(|(label, ..)| label.chars().count()).max().unwrap_or(0);
     let lines: Vec<_> =
         cells.iter().map(|(label, note, link)| format!("  {link:<3} {label:<width$}  {note}").trim_end().to_owned()).collect();
@@ -129,6 +157,17 @@ mod tests {
         assert_eq!(drawn.lines().count(), 5);
         assert!(drawn.lines().all(|line| line.starts_with("  ")), "{drawn}");
         assert!(drawn.ends_with("ready"), "{drawn}");
+    }
+
+    #[test]
+    fn where_room_is_short_long_names_lose_their_middles() {
+        let mut route = route(&format!("{}.us-west-2.rds.amazonaws.com", "a".repeat(200)));
+        assert!(draw(&route, Reach::Proven).contains(route.database.host.as_str()), "else they are whole");
+        route.bastion.as_mut().unwrap().user = "somebody-with-a-name-of-32-chars".to_owned();
+        let drawn = draw_in_two_lines(&route, Reach::Failed(Stage::Forward));
+        assert_eq!(drawn.lines().count(), 2);
+        assert!(drawn.lines().all(|line| line.chars().count() <= WIDEST + 2), "{drawn}");
+        assert!(drawn.contains("aaaaa…") && drawn.contains(".com:5432"), "{drawn}");
     }
 
     #[test]

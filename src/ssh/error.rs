@@ -94,6 +94,8 @@ pub enum HandshakeError {
     NoCommon {
         /// `key exchange`, `cipher`, `MAC`.
         what: &'static str,
+        /// What is offered here.
+        ours: Vec<String>,
         /// What the server offers.
         theirs: Vec<String>,
     },

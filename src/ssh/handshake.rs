@@ -182,14 +182,16 @@ fn of_handshake(error: &russh::Error, events: &Events, transcript: &Transcript) 
     if let (russh::Error::UnknownKey, Some(presented)) = (error, seen.presented.clone()) {
         return if seen.revoked { HandshakeError::HostKeyRevoked { presented } } else { HandshakeError::HostKeyChanged { presented } };
     }
-    if let russh::Error::NoCommonAlgo { kind, theirs, .. } = error {
+    if let russh::Error::NoCommonAlgo { kind, ours, theirs } = error {
         let theirs = theirs.clone();
+        // What stands among the key exchanges as an extension is none.
+        let ours = ours.iter().filter(|name| !name.starts_with("ext-info") && !name.starts_with("kex-strict")).cloned().collect();
         return match kind {
             AlgorithmKind::Key => HandshakeError::HostKeyOtherType { theirs },
-            AlgorithmKind::Kex => HandshakeError::NoCommon { what: "key exchange", theirs },
-            AlgorithmKind::Cipher => HandshakeError::NoCommon { what: "cipher", theirs },
-            AlgorithmKind::Mac => HandshakeError::NoCommon { what: "MAC", theirs },
-            AlgorithmKind::Compression => HandshakeError::NoCommon { what: "compression", theirs },
+            AlgorithmKind::Kex => HandshakeError::NoCommon { what: "key exchange", ours, theirs },
+            AlgorithmKind::Cipher => HandshakeError::NoCommon { what: "cipher", ours, theirs },
+            AlgorithmKind::Mac => HandshakeError::NoCommon { what: "MAC", ours, theirs },
+            AlgorithmKind::Compression => HandshakeError::NoCommon { what: "compression", ours, theirs },
         };
     }
     if matches!(error, russh::Error::WrongServerSig) && !transcript.offers_strict() {
@@ -398,10 +400,17 @@ mod tests {
     async fn without_a_common_algorithm_both_lists_are_known() {
         let server = Server::with(|_, _| Auth::Accept, |config| config.preferred.kex = only(&[kex::DH_G1_SHA1])).await;
         let theirs = vec!["diffie-hellman-group1-sha1".to_owned()];
-        assert_eq!(server.handshake(&HostKeys::Any).await.err().unwrap(), HandshakeError::NoCommon { what: "key exchange", theirs });
+        let ours = |names: &[&str]| names.iter().map(|name| (*name).to_owned()).collect();
+        assert_eq!(
+            server.handshake(&HostKeys::Any).await.err().unwrap(),
+            HandshakeError::NoCommon { what: "key exchange", ours: ours(KEX_NAMES), theirs }
+        );
         let server = Server::with(|_, _| Auth::Accept, |config| config.preferred.cipher = only(&[cipher::AES_256_CBC])).await;
         let theirs = vec!["aes256-cbc".to_owned()];
-        assert_eq!(server.handshake(&HostKeys::Any).await.err().unwrap(), HandshakeError::NoCommon { what: "cipher", theirs });
+        assert_eq!(
+            server.handshake(&HostKeys::Any).await.err().unwrap(),
+            HandshakeError::NoCommon { what: "cipher", ours: ours(CIPHER_NAMES), theirs }
+        );
     }
 
     #[tokio::test]

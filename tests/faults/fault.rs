@@ -20,7 +20,7 @@ pub enum Class {
 }
 
 /// Where a fault can be made.
-#[derive(Clone, Copy, PartialEq, Eq)]
+#[derive(Clone, Copy)]
 pub enum Place {
     /// On loopback.
     Here,

@@ -53,8 +53,8 @@ pub fn lines(world: &mut World) {
 
 pub fn bit_flipped(world: &mut World) {
     let (_, relay) = world.relayed_sshd();
-    // In the server's half of the key exchange, behind its host key and before the signature.
-    relay.plan(Side::Server, Spot::SshMessage(2, 200), Act::Flip);
+    // In the server's half of the key exchange: behind a head of 6 bytes and an ed25519 host key of 55, before the signature.
+    relay.plan(Side::Server, Spot::SshMessage(2, 80), Act::Flip);
     world.keep(relay);
 }
 

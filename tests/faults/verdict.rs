@@ -59,6 +59,10 @@ impl Verdict {
     pub fn stage(&self) -> &str {
         self.code.split('/').next().unwrap()
     }
+
+    pub fn is_right(&self) -> bool {
+        self.wrong.is_empty()
+    }
 }
 
 /// Makes the fault where it can be made, and judges; none, with the reason, where it cannot.
@@ -127,7 +131,7 @@ async fn walked(fault: &Fault, world: &mut World) -> Verdict {
         check_with(request, patience, &sessions, &observer, &cancelled).await.map(drop)
     };
     let mut verdict = match (&ended, fault.end) {
-        (Err(diagnosis), _) => judged(fault, diagnosis, patience, held),
+        (Err(diagnosis), _) => judged(fault, diagnosis, patience),
         (Ok(()), _) => healed(fault, &waits.lock().unwrap()),
     };
     if verdict.took == 0.0 {
@@ -161,7 +165,7 @@ fn healed(fault: &Fault, waits: &[(Stage, String)]) -> Verdict {
     verdict
 }
 
-fn judged(fault: &Fault, diagnosis: &Diagnosis, patience: &Patience, held: bool) -> Verdict {
+fn judged(fault: &Fault, diagnosis: &Diagnosis, patience: &Patience) -> Verdict {
     let text = format!("{}\n\n{diagnosis}", diagnosis.summary());
     let (took, limit) = (diagnosis.took, patience.limit(fault.stage()));
     let mut wrong = Vec::new();
@@ -189,13 +193,13 @@ fn judged(fault: &Fault, diagnosis: &Diagnosis, patience: &Patience, held: bool)
     }
     wrong.extend(ill_said(&diagnosis.to_string()));
     let (took, limit) = (took.as_secs_f64(), limit.as_secs_f64());
-    let _ = held;
     Verdict { code: diagnosis.code(), summary: diagnosis.summary().to_owned(), took, limit, wrong, text }
 }
 
 /// What no message may be or contain.
 fn ill_said(text: &str) -> Vec<String> {
-    let bare = ["os error", "Broken pipe", "Error(", "Err(", "Kind", "russh", "tokio", "rustls", "unexpected end of file", "?", "unknown error"];
+    let bare =
+        ["os error", "Broken pipe", "Error(", "Err(", "Kind", "russh", "tokio", "rustls", "unexpected end of file", "?", "unknown error"];
     let mut wrong: Vec<_> = bare.iter().filter(|bare| text.contains(**bare)).map(|bare| format!("says `{bare}`: {text}")).collect();
     let lines = text.lines().count();
     if lines > 14 {

@@ -2,7 +2,7 @@
 
 use std::any::Any;
 use std::sync::atomic::{AtomicU32, Ordering};
-use std::sync::{Arc, LazyLock};
+use std::sync::{Arc, LazyLock, mpsc};
 use std::time::Duration;
 
 use bastion::check::{Patience, Request};
@@ -76,8 +76,12 @@ impl World {
     pub fn new(distance: Distance) -> Self {
         let nowhere = Port::try_from(9).unwrap();
         let bastion = Hop { host: "127.0.0.1".parse().unwrap(), port: nowhere, user: USER.to_owned(), host_keys: HostKeys::Any };
-        let database =
-            Database { host: lab::DATABASE_HOST.parse().unwrap(), port: nowhere, user: lab::ROLE.to_owned(), name: lab::DATABASE.to_owned() };
+        let database = Database {
+            host: lab::DATABASE_HOST.parse().unwrap(),
+            port: nowhere,
+            user: lab::ROLE.to_owned(),
+            name: lab::DATABASE.to_owned(),
+        };
         let request = Request {
             route: Route { bastion: Some(bastion), database },
             key: Some(Arc::new(PrivateKey::generate_ed25519().unwrap())),
@@ -248,19 +252,24 @@ impl Cluster {
 
 /// So many clients of the ordinary kind, which stay as long as the cluster does.
 pub fn occupy(cluster: &Cluster, clients: usize) {
-    let port = cluster.postgres.port();
+    let config =
+        format!("host=127.0.0.1 port={} user={} password='{PASSWORD}' dbname={}", cluster.postgres.port(), lab::ROLE, lab::DATABASE);
+    let (tell, connected) = mpsc::channel();
     for _ in 0..clients {
+        let (config, tell) = (config.clone(), tell.clone());
         std::thread::spawn(move || {
             let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap();
-            runtime.block_on(async {
-                let config = format!("host=127.0.0.1 port={port} user={} password='{PASSWORD}' dbname={}", lab::ROLE, lab::DATABASE);
-                let (_client, connection) = tokio_postgres::connect(&config, tokio_postgres::NoTls).await.expect("a slot");
-                // Ends with the cluster.
-                let _ended = connection.await;
-            });
+            let connect = || runtime.block_on(tokio_postgres::connect(&config, tokio_postgres::NoTls)).ok();
+            // Whoever used the slot last may not have left it yet.
+            let (_client, connection) = lab::wait_for("a slot", SOON, || Ok(connect())).unwrap();
+            tell.send(()).unwrap();
+            // Ends with the cluster.
+            let _ended = runtime.block_on(connection);
         });
     }
-    lab::wait_until("the clients", SOON, || cluster.postgres.sessions().is_ok_and(|open| open == clients)).unwrap();
+    for _ in 0..clients {
+        connected.recv_timeout(SOON).expect("a client");
+    }
 }
 
 pub fn port(number: u16) -> Port {

@@ -59,6 +59,36 @@ impl Cause {
         }
     }
 
+    /// What stands under the broken hop of the picture, where the stage's usual words would claim too much.
+    pub(super) const fn note(&self) -> Option<&'static str> {
+        let note = match self {
+            Self::ResolverSilent
+            | Self::ConnectSilent
+            | Self::HandshakeSilent
+            | Self::AuthenticateSilent
+            | Self::DialSilent
+            | Self::PostgresSilent
+            | Self::LoginSilent
+            | Self::HoldSilent => "no answer",
+            Self::ResolverFailed => "not resolved",
+            Self::AuthenticateClosed | Self::DialClosed | Self::LoginBroken => "hung up",
+            Self::SecondFactor => "more asked for",
+            Self::SessionLost => "session lost",
+            Self::ForwardShortage => "no room",
+            Self::DialNameUnknown => "no address",
+            Self::NotPostgres => "not Postgres",
+            Self::TlsServerError => "an error",
+            Self::CertificateWrongName { .. } | Self::CertificateExpired | Self::CertificateUnknownIssuer | Self::CertificateBad => {
+                "certificate refused"
+            }
+            Self::ServerUnproven => "not proven",
+            Self::PasswordMissing => "password needed",
+            Self::ReadyFailed => "not examined",
+            _ => return None,
+        };
+        Some(note)
+    }
+
     pub(super) fn ended_words(&self) -> Words {
         match self {
             Self::Interrupted { .. } => Words::new(

@@ -66,12 +66,20 @@ impl Cause {
                     format!("something else listens there: correct {}", peer.argument("port")),
                 ],
             ),
-            Self::ConnectUnreachable | Self::ConnectFailed => Words::new(
+            Self::ConnectUnreachable => Words::new(
                 peer.pick("There is no way to the bastion", "There is no way to the database"),
                 format!("This machine has no route to `{host}`."),
                 [
                     "bring up the VPN, or fix this machine's routing".to_owned(),
                     format!("correct {}: it may be a private address", peer.argument("host")),
+                ],
+            ),
+            Self::ConnectFailed => Words::new(
+                peer.pick("This machine cannot connect to the bastion", "This machine cannot connect to the database"),
+                "The operating system of this machine did not let the connection out.",
+                [
+                    "a firewall or a sandbox on this machine forbids it".to_owned(),
+                    format!("correct {}: an address of that kind cannot be connected to", peer.argument("host")),
                 ],
             ),
             _ => self.ended_words(),

@@ -27,9 +27,9 @@ impl Cause {
             Self::OldSsh => {
                 Words::new("The bastion speaks SSH 1 only", "SSH 1 is broken and is not spoken here.", ["upgrade sshd".to_owned()])
             }
-            Self::NoCommonAlgorithm { what, theirs } => Words::new(
+            Self::NoCommonAlgorithm { what, ours, theirs } => Words::new(
                 "The bastion offers no common algorithm",
-                format!("No common {what}. The bastion offers: {theirs}."),
+                format!("No common {what}. The bastion offers: {theirs}. Offered here: {ours}."),
                 [
                     "enable a modern one on the bastion: curve25519-sha256, aes256-gcm@openssh.com, rsa-sha2-512".to_owned(),
                     "upgrade sshd".to_owned(),

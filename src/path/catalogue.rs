@@ -1,0 +1,113 @@
+//! One of each cause, for whoever has to speak of all of them: the catalogue's page, its tests.
+
+use super::cause::Cause;
+use super::finding::Finding;
+use super::stage::Stage;
+use crate::key::PublicKey;
+
+/// One of each cause, in the order of the path; what a cause quotes is a placeholder, and `key` is the key that a server presents.
+#[must_use]
+pub fn examples(key: &PublicKey) -> Vec<Cause> {
+    let text = || "…".to_owned();
+    let findings = vec![Finding::WalLevel { actual: "replica".to_owned() }, Finding::NoSelect { table: "public.orders".to_owned() }];
+    vec![Finding::WalLevel { actual: "replica".to_owned() }, Finding::NoSelect { table: "public.orders".to_owned() }];
+    vec![
+        Cause::NothingPinned,
+        Cause::NoKey,
+        Cause::NameNotFound,
+        Cause::ResolverFailed,
+        Cause::ResolverSilent,
+        Cause::OnlyIpv6,
+        Cause::ConnectRefused,
+        Cause::ConnectSilent,
+        Cause::ConnectReset,
+        Cause::ConnectUnreachable,
+        Cause::ConnectFailed,
+        Cause::HandshakeSilent,
+        Cause::NotSsh,
+        Cause::OldSsh,
+        Cause::NoCommonAlgorithm { what: text(), ours: text(), theirs: text() },
+        Cause::TooManyStartups,
+        Cause::Penalised,
+        Cause::HandshakeCorrupt,
+        Cause::NotStrict,
+        Cause::StrictStripped,
+        Cause::HostKeyOtherType { presented: text() },
+        Cause::HostKeyChanged { presented: key.clone() },
+        Cause::HostKeyRevoked { presented: key.clone() },
+        Cause::KeyRefused,
+        Cause::PublicKeyNotOffered,
+        Cause::SecondFactor,
+        Cause::TooManyTries,
+        Cause::AuthenticateClosed,
+        Cause::AuthenticateSilent,
+        Cause::ForwardProhibited,
+        Cause::ForwardShortage,
+        Cause::SessionLost,
+        Cause::DialNameUnknown,
+        Cause::DialRefused,
+        Cause::DialUnreachable,
+        Cause::DialSilent,
+        Cause::DialFailed,
+        Cause::DialClosed,
+        Cause::PostgresSilent,
+        Cause::NotPostgres,
+        Cause::TlsNotOffered,
+        Cause::TlsServerError,
+        Cause::CertificateWrongName { presented: text() },
+        Cause::CertificateExpired,
+        Cause::CertificateUnknownIssuer,
+        Cause::CertificateBad,
+        Cause::ClientCertificateRefused,
+        Cause::TlsFailed,
+        Cause::PasswordRefused,
+        Cause::PasswordMissing,
+        Cause::RoleMissing,
+        Cause::EncryptionRequired,
+        Cause::ServerUnproven,
+        Cause::NoHbaEntry { encrypted: true },
+        Cause::NoHbaEntry { encrypted: false },
+        Cause::HbaRejects,
+        Cause::AuthenticationUnsupported,
+        Cause::Pooler,
+        Cause::LoginBroken,
+        Cause::LoginSilent,
+        Cause::LoginForbidden,
+        Cause::DatabaseMissing,
+        Cause::NoConnectPrivilege,
+        Cause::DatabaseClosed,
+        Cause::TooManyConnections,
+        Cause::NotAccepting,
+        Cause::LoginRefused,
+        Cause::NotReady { findings, publication: None },
+        Cause::ReadyFailed,
+        Cause::HoldLost,
+        Cause::HoldSilent,
+        Cause::Interrupted { stage: Stage::Authenticate },
+        Cause::OutOfTime { stage: Stage::Login },
+    ]
+}
+
+#[cfg(test)]
+mod tests {
+    use std::collections::BTreeSet;
+
+    use super::*;
+    use crate::key::PrivateKey;
+
+    /// The compiler holds that each cause has a stage, a slug and words, but not that it stands in a list; its source does.
+    #[test]
+    fn every_cause_has_its_example() {
+        let source = include_str!("cause.rs").split_once("pub enum Cause {").unwrap().1.split_once("\n}\n").unwrap().0;
+        let declared: BTreeSet<_> = source
+            .lines()
+            .filter_map(|line| line.strip_prefix("    ").filter(|rest| rest.starts_with(|first: char| first.is_ascii_uppercase())))
+            .map(|line| line.split([',', ' ']).next().unwrap().to_owned())
+            .collect();
+        let key = PrivateKey::generate_ed25519().unwrap().public();
+        let shown: BTreeSet<_> =
+            examples(&key).iter().map(|cause| format!("{cause:?}").split([' ', '{']).next().unwrap().to_owned()).collect();
+        assert!(declared.len() > 60, "{declared:?}");
+        assert_eq!(shown, declared);
+    }
+}
