@@ -54,6 +54,11 @@ impl Namespace {
         self.replace("/etc/hosts", &format!("127.0.0.1 localhost\n{}", lines.collect::<String>()))
     }
 
+    /// This machine refuses to send anything to that address.
+    pub fn prohibit(&mut self, address: &str) {
+        self.script.push_str(&format!("ip route add prohibit {address}\n"));
+    }
+
     /// Names are asked of that server.
     pub fn resolver(&mut self, address: &str) -> Result<()> {
         self.replace("/etc/resolv.conf", &format!("nameserver {address}\n"))

@@ -195,6 +195,9 @@ pub(crate) fn of_forward(error: ForwardError) -> Failure {
                 Cause::DialRefused
             } else if words.contains("No route") || words.contains("unreachable") {
                 Cause::DialUnreachable
+            } else if words.contains("reset") {
+                // Accepted, and reset before sshd had looked; a moment later it is a channel that closes without a word.
+                Cause::DialClosed
             } else if words.contains("timed out") {
                 Cause::DialSilent
             } else {
@@ -248,6 +251,27 @@ mod tests {
     }
 
     #[test]
+    fn what_no_lab_can_make_has_its_cause() {
+        let heard = Heard::default;
+        let reports = [
+            (of_handshake(HandshakeError::Closed { heard: Heard::from_text("Not allowed at this time") }), Cause::Penalised),
+            (of_handshake(HandshakeError::NotStrict { cipher: String::new() }), Cause::NotStrict),
+            (of_forward(ForwardError::Shortage { heard: heard() }), Cause::ForwardShortage),
+            (of_forward(ForwardError::UnknownType { heard: heard() }), Cause::ForwardProhibited),
+            (of_tls(TlsError::Certificate(CertificateProblem::BadSignature)), Cause::CertificateBad),
+            (of_login(LoginError::EncryptionRequired { heard: heard() }), Cause::EncryptionRequired),
+            (of_login(LoginError::ServerUnproven), Cause::ServerUnproven),
+            (of_login(LoginError::ChannelBinding { heard: heard() }), Cause::ServerUnproven),
+            (of_login(LoginError::AuthenticationUnsupported { heard: heard() }), Cause::AuthenticationUnsupported),
+            (of_login(LoginError::Pooler { heard: heard() }), Cause::Pooler),
+            (of_login(LoginError::Other { stage: Stage::Login, sqlstate: "XX000".into(), heard: heard() }), Cause::LoginRefused),
+        ];
+        for (failure, cause) in reports {
+            assert_eq!(failure.cause, cause);
+        }
+    }
+
+    #[test]
     fn the_bastions_words_tell_what_it_met() {
         let cause = |words: &str| of_forward(ForwardError::DialFailed { heard: Heard::from_text(words) }).cause;
         let known = [
@@ -258,6 +282,7 @@ mod tests {
             ("No route to host", Cause::DialUnreachable),
             ("Network is unreachable", Cause::DialUnreachable),
             ("Connection timed out", Cause::DialSilent),
+            ("Connection reset by peer", Cause::DialClosed),
             ("open failed", Cause::DialFailed),
         ];
         for (words, expected) in known {

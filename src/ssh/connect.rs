@@ -11,6 +11,10 @@ use super::error::{ConnectError, ResolveError};
 use crate::path::heard::Heard;
 use crate::path::route::{Host, Port};
 
+/// How long the system's resolver waits for one answer before it asks again (resolv.conf(5), `timeout`). A failure that took so long is
+/// a server's silence, one that came sooner is an answer.
+const RESOLVER_TRY: Duration = Duration::from_secs(5);
+
 /// An open TCP connection to the first hop. Nothing has been said on it.
 pub struct Connected {
     pub(super) stream: TcpStream,
@@ -30,8 +34,12 @@ impl Connected {
 ///
 /// [`ResolveError`], by what the operating system says.
 pub async fn resolve(host: &Host, port: Port, within: Duration) -> Result<Vec<SocketAddr>, ResolveError> {
+    let asked = tokio::time::Instant::now();
     let found = timeout(within, lookup_host((host.as_str(), port.get()))).await.map_err(|_| ResolveError::Silent)?;
-    let addresses: Vec<_> = found.map_err(|error| of_lookup(&error))?.collect();
+    let addresses: Vec<_> = match found.map_err(|error| of_lookup(&error)) {
+        Err(ResolveError::Failed { .. }) if asked.elapsed() >= RESOLVER_TRY => return Err(ResolveError::Silent),
+        found => found?.collect(),
+    };
     if addresses.is_empty() {
         return Err(ResolveError::NotFound { heard: Heard::from_text("no address") });
     }

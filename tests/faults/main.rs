@@ -5,6 +5,8 @@ mod catalogue;
 mod database;
 mod each;
 mod fault;
+mod heals;
+mod more;
 mod reach;
 mod ssh;
 mod table;

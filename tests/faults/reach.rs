@@ -1,6 +1,7 @@
 //! Faults on the way to the bastion: names, addresses, TCP.
 
 use std::net::{Ipv4Addr, UdpSocket};
+use std::sync::{Arc, Mutex};
 
 use anyhow::Result;
 use bastion::key::HostKeys;
@@ -29,25 +30,41 @@ pub fn ipv6_name(network: &mut Namespace) -> Result<()> {
     network.hosts(&[("bastion.example", "2001:db8::7")])
 }
 
-/// The codes with which a server of names says no (RFC 1035, 4.1.1).
+/// What a server of names says (RFC 1035, 4.1.1).
 #[derive(Clone, Copy)]
 enum Answer {
+    /// The name is this machine.
+    Loopback = 0,
     ServerFailure = 2,
     NoSuchName = 3,
 }
 
-/// Gives every question this answer.
-fn answers(answer: Answer) {
-    let socket = UdpSocket::bind((Ipv4Addr::LOCALHOST, 53)).unwrap();
+/// A server of names, for a network of its own: all of them are of one kind. It changes its mind when it is told.
+fn answers(answer: Answer) -> Arc<Mutex<Answer>> {
+    let (said, told) = (Arc::new(Mutex::new(answer)), UdpSocket::bind((Ipv4Addr::LOCALHOST, 53)).unwrap());
+    let answer = Arc::clone(&said);
     std::thread::spawn(move || {
         let mut question = [0; 512];
-        while let Ok((length, from)) = socket.recv_from(&mut question) {
-            // Response, recursion desired and available.
-            question[2] = 0x81;
-            question[3] = 0x80 | answer as u8;
-            socket.send_to(&question[..length], from).unwrap();
+        while let Ok((length, from)) = told.recv_from(&mut question) {
+            told.send_to(&reply(&question[..length], *answer.lock().unwrap()), from).unwrap();
         }
     });
+    said
+}
+
+fn reply(question: &[u8], answer: Answer) -> Vec<u8> {
+    // The name, from behind the head to its empty last label; then the kind.
+    let end = 12 + question[12..].iter().position(|byte| *byte == 0).unwrap() + 1;
+    let is_ipv4 = question[end..end + 2] == [0, 1];
+    let mut reply = question[..end + 4].to_vec();
+    // A response, with recursion; one question, no answer, nothing else.
+    reply[2..12].copy_from_slice(&[0x81, 0x80 | answer as u8, 0, 1, 0, 0, 0, 0, 0, 0]);
+    if matches!(answer, Answer::Loopback) && is_ipv4 {
+        reply[7] = 1;
+        // The name asked for, A, IN, for no time, four bytes.
+        reply.extend([0xc0, 12, 0, 1, 0, 1, 0, 0, 0, 0, 0, 4, 127, 0, 0, 1]);
+    }
+    reply
 }
 
 pub fn no_such_name(world: &mut World) {
@@ -58,6 +75,14 @@ pub fn no_such_name(world: &mut World) {
 pub fn resolver_fails(world: &mut World) {
     answers(Answer::ServerFailure);
     named(world, "bastion.example");
+}
+
+pub fn resolver_comes_up(world: &mut World) {
+    world.shared_cluster();
+    world.sshd(lab::Bastion::builder());
+    let answer = answers(Answer::ServerFailure);
+    named(world, "bastion.example");
+    world.mend(move || *answer.lock().unwrap() = Answer::Loopback);
 }
 
 pub fn name_in_the_network(world: &mut World) {
@@ -80,6 +105,11 @@ pub fn reset(world: &mut World) {
 
 pub fn no_route(world: &mut World) {
     named(world, "203.0.113.7");
+}
+
+pub fn prohibited(network: &mut Namespace) -> Result<()> {
+    network.prohibit("203.0.113.7");
+    Ok(())
 }
 
 pub fn closed(world: &mut World) {

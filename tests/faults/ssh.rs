@@ -127,5 +127,4 @@ pub fn not_synced_yet(world: &mut World) {
     let line = world.key_line();
     bastion.revoke(USER).unwrap();
     bastion.authorize_after(USER, &[line], SYNC);
-    world.patience.key_window = Duration::from_secs(60);
 }

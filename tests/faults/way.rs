@@ -1,5 +1,6 @@
 //! Faults behind the bastion's login, and of a tunnel in use: forwarding, the dial to the database, the hold.
 
+use bastion::path::stage::Stage;
 use lab::{Bastion, Blackhole, Manners, Peer};
 
 use crate::world::{USER, World};
@@ -67,12 +68,12 @@ pub fn unreachable(world: &mut World) {
 pub fn killed(world: &mut World) {
     world.shared_cluster();
     let bastion = world.sshd(Bastion::builder());
-    world.on_hold = Some(Box::new(move || bastion.kill_sessions().unwrap()));
+    world.on(Stage::Hold, move || bastion.kill_sessions().unwrap());
 }
 
 pub fn silent(world: &mut World) {
     world.shared_cluster();
     let (_, relay) = world.relayed_sshd();
     world.keep(std::sync::Arc::clone(&relay));
-    world.on_hold = Some(Box::new(move || relay.freeze()));
+    world.on(Stage::Hold, move || relay.freeze());
 }

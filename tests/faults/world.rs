@@ -8,6 +8,7 @@ use std::time::Duration;
 use bastion::check::{Patience, Request};
 use bastion::key::{HostKeys, PrivateKey};
 use bastion::path::route::{Bastion as Hop, Database, Port, Route};
+use bastion::path::stage::Stage;
 use bastion::postgres::{Readiness, SslMode, TlsSettings};
 use bastion::secret::Secret;
 use bastion::ssh::known_hosts;
@@ -35,7 +36,7 @@ impl Distance {
     pub const DELAY: Duration = Duration::from_millis(200);
     pub const JITTER: Duration = Duration::from_millis(100);
 
-    /// Limits short enough for a test and far longer than an honest answer takes; nothing is tried again.
+    /// Limits short enough for a test and far longer than an honest answer takes.
     pub fn patience(self) -> Patience {
         let limit = Duration::from_secs(match self {
             Self::Near => 3,
@@ -52,9 +53,7 @@ impl Distance {
             ready: limit,
             keepalive: limit / 4,
             keepalive_answer: limit / 2,
-            reach_window: Duration::ZERO,
-            key_window: Duration::ZERO,
-            open_window: Duration::ZERO,
+            ..Patience::DEFAULT
         }
     }
 }
@@ -66,8 +65,10 @@ pub struct World {
     key: Option<ClientKey>,
     /// Where one runs.
     pub bastion: Option<Arc<Bastion>>,
-    /// What is done once a proven path is held.
-    pub on_hold: Option<Box<dyn FnOnce() + Send>>,
+    /// What is done when a stage begins.
+    pub on: Option<(Stage, Box<dyn FnOnce() + Send>)>,
+    /// What mends the fault, done when the check waits for that.
+    pub mend: Option<Box<dyn FnOnce() + Send>>,
     kept: Vec<Box<dyn Any + Send>>,
 }
 
@@ -90,7 +91,7 @@ impl World {
             readiness: Readiness::default(),
             timeout: TIMEOUT,
         };
-        Self { request, patience: distance.patience(), distance, key: None, bastion: None, on_hold: None, kept: Vec::new() }
+        Self { request, patience: distance.patience(), distance, key: None, bastion: None, on: None, mend: None, kept: Vec::new() }
     }
 
     pub fn keep(&mut self, part: impl Any + Send) {
@@ -153,6 +154,29 @@ impl World {
     /// The database is that port, as the bastion sees it, and nothing delays it.
     pub fn database_at(&mut self, number: u16) {
         self.request.route.database.port = port(number);
+    }
+
+    /// A relay in front of the database.
+    pub fn relay_database(&mut self) -> Arc<Relay> {
+        let relay = Arc::new(self.relay(self.request.route.database.port.get()));
+        self.database_at(relay.port());
+        self.keep(Arc::clone(&relay));
+        relay
+    }
+
+    /// Does this when that stage begins.
+    pub fn on(&mut self, stage: Stage, act: impl FnOnce() + Send + 'static) {
+        self.on = Some((stage, Box::new(act)));
+    }
+
+    /// Nothing is tried again.
+    pub fn hurry(&mut self) {
+        self.patience = Patience { reach_window: Duration::ZERO, key_window: Duration::ZERO, open_window: Duration::ZERO, ..self.patience };
+    }
+
+    /// Does this when the check waits.
+    pub fn mend(&mut self, act: impl FnOnce() + Send + 'static) {
+        self.mend = Some(Box::new(act));
     }
 
     /// As [`World::database_at`], as far away as everything is.
