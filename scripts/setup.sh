@@ -31,6 +31,7 @@ missing() {
     has setpriv || echo util-linux
     has cc || echo build-essential
     has openssl || echo openssl
+    has ip || echo iproute2
 }
 
 as_root() {

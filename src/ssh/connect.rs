@@ -163,6 +163,15 @@ mod tests {
     }
 
     #[test]
+    fn a_machine_without_ipv6_is_not_the_story_of_a_name_with_both() {
+        let unreachable = || ConnectError::Unreachable { heard: Heard::from_text("Network is unreachable") };
+        assert_eq!(more_telling(Some(unreachable()), ConnectError::Silent), ConnectError::Silent);
+        assert_eq!(more_telling(Some(ConnectError::Refused), unreachable()), ConnectError::Refused);
+        assert_eq!(more_telling(Some(ConnectError::Refused), ConnectError::Silent), ConnectError::Refused);
+        assert_eq!(more_telling(None, unreachable()), unreachable());
+    }
+
+    #[test]
     fn the_resolvers_verdict_is_found_in_its_words() {
         let of = |words: &str| of_lookup(&io::Error::other(format!("failed to lookup address information: {words}")));
         let not_found = ResolveError::NotFound { heard: Heard::from_text("Name or service not known") };

@@ -149,16 +149,25 @@ fn host_key_algorithms(host_keys: &HostKeys) -> Vec<Algorithm> {
         Algorithm::Rsa { hash: Some(HashAlg::Sha512) },
         Algorithm::Rsa { hash: Some(HashAlg::Sha256) },
     ];
-    let kind = |algorithm: &Algorithm| match algorithm {
-        Algorithm::Rsa { .. } => "ssh-rsa".to_owned(),
-        other => other.as_str().to_owned(),
-    };
     match host_keys {
         HostKeys::Any => all.into(),
         HostKeys::Pinned { accepted, .. } => {
-            all.into_iter().filter(|algorithm| accepted.iter().any(|key| key.algorithm() == kind(algorithm))).collect()
+            all.into_iter().filter(|algorithm| accepted.iter().any(|key| key.algorithm() == kind_of(algorithm))).collect()
         }
     }
+}
+
+/// The kind of key that signs with an algorithm.
+fn kind_of(algorithm: &Algorithm) -> &str {
+    match algorithm {
+        Algorithm::Rsa { .. } => "ssh-rsa",
+        other => other.as_str(),
+    }
+}
+
+/// Whether a handshake ever asks for a key of this kind.
+pub(super) fn is_asked_for(key: &PublicKey) -> bool {
+    host_key_algorithms(&HostKeys::Any).iter().any(|algorithm| key.algorithm() == kind_of(algorithm))
 }
 
 /// `OpenSSH_9.2p1` of `SSH-2.0-OpenSSH_9.2p1 Debian-2`.

@@ -5,6 +5,7 @@ use base64::Engine;
 use base64::engine::general_purpose::STANDARD;
 use ring::hmac;
 
+use super::handshake::is_asked_for;
 use crate::key::{HostKeys, PublicKey, PublicKeyError};
 use crate::path::heard::Heard;
 use crate::path::route::{Host, Port};
@@ -45,25 +46,30 @@ pub enum KnownHostsError {
     Empty,
 }
 
-/// Reads all texts; each may hold several lines. Lines for other hosts are skipped, as long as one line is for this host.
+/// Reads all texts; each may hold several lines. Lines for other hosts are skipped, as long as one line is for this host; so are keys of a
+/// kind that no handshake asks for (ssh-dss), as long as there is another.
 ///
 /// # Errors
 ///
 /// [`KnownHostsError`], with the line at fault.
 pub fn from_texts(texts: &[&str], host: &Host, port: Port) -> Result<HostKeys, KnownHostsError> {
-    let (mut accepted, mut revoked, mut others) = (Vec::new(), Vec::new(), Vec::new());
+    let (mut accepted, mut revoked, mut others, mut useless) = (Vec::new(), Vec::new(), Vec::new(), None);
     let lines = texts.iter().flat_map(|text| text.lines()).map(str::trim).filter(|line| !line.is_empty() && !line.starts_with('#'));
     for line in lines {
         let entry = Entry::read(line)?;
         match entry.hosts {
             Some(hosts) if !covers(hosts, host, port) => others.push(hosts),
             _ if entry.revoked => revoked.push(entry.key),
+            _ if !is_asked_for(&entry.key) => useless = useless.or_else(|| Some(Heard::from_text(line))),
             _ if !accepted.contains(&entry.key) => accepted.push(entry.key),
             _ => {}
         }
     }
     if !accepted.is_empty() {
         return Ok(HostKeys::Pinned { accepted, revoked });
+    }
+    if let Some(line) = useless {
+        return Err(KnownHostsError::Line { line, error: PublicKeyError::Kind });
     }
     if others.is_empty() {
         return Err(KnownHostsError::Empty);
@@ -226,6 +232,22 @@ mod tests {
         assert!(matches!(read(&["nonsense"], "b", 22), Err(KnownHostsError::Line { .. })));
         assert!(matches!(read(&[&format!("@cert-authority * {one}")], "b", 22), Err(KnownHostsError::CertificateAuthority { .. })));
         assert!(matches!(read(&[&format!("@trusted * {one}")], "b", 22), Err(KnownHostsError::Marker { .. })));
+    }
+
+    /// OpenSSH made such keys until 9.8, and no server presents one any more.
+    const DSS: &str = "ssh-dss AAAAB3NzaC1kc3MAAACBAJuMhu04TMYuL94x01VVzuwFMco86SBLEtTRocuK4mDV4NJ8JqgHHNiMRHTZAPsi0CsnELFukdedA0DSAZKh6lIYk4li\
+        gJKFJcMZDm1aRODrx/FK7ULWHNMKXeGj70gwGzpRBY1DYw71SOBwTvwFlT/HdhsANH6HqbH7S4dtpR09AAAAFQCDVJanlQoI0bztOW9gkq8NrH2RTwAAAIEA\
+        g8sszQh1KZPZb/DXp4BOt9+94QarqelpghPoO3dhqYzh3TbbLUO4Rfky45v8TpDa4DSpT7FIaHd3/ol37LCNIN0EGZDCVm4e/4fwVGLS0q+mGPY2g4VV/ZMw\
+        LRePtx/CM0xO+xBqcaVftJW7S474eJOr8U+/mUV8nNE0dtSrHMwAAACAHAjD4GQfjBIq9gCdUZS/ZJKbLdoGYnHPctojmdNYYKfnL/vkJNmh3X7y1KoEPSiH\
+        Pv0pXu5CbAOXY4/KA22BB2Su3K9k7PeXnrDM/UALnPJ3KHqJCu7+oQmy9XBxft18eTDe1iJb/Kp+BKTxSDirRoHZdEEQAcIMf78WRTf82ds=";
+
+    #[test]
+    fn a_kind_of_key_that_can_never_match_pins_nothing() {
+        let alone = read(&[DSS], "b", 22).unwrap_err();
+        assert!(matches!(&alone, KnownHostsError::Line { error: PublicKeyError::Kind, .. }), "{alone}");
+        let one = key();
+        let beside = read(&[&format!("b {DSS}\nb {one}")], "b", 22);
+        assert_eq!(beside, Ok(HostKeys::Pinned { accepted: vec![one], revoked: Vec::new() }));
     }
 
     #[test]

@@ -4,6 +4,7 @@
 mod catalogue;
 mod database;
 mod each;
+mod ends;
 mod fault;
 mod heals;
 mod more;

@@ -30,14 +30,14 @@ pub fn ipv6_name(network: &mut Namespace) -> Result<()> {
     network.hosts(&[("bastion.example", "2001:db8::7")])
 }
 
-/// What a server of names says (RFC 1035, 4.1.1).
-#[derive(Clone, Copy)]
-enum Answer {
-    /// The name is this machine.
-    Loopback = 0,
-    ServerFailure = 2,
-    NoSuchName = 3,
-}
+/// What a server of names says: its code (RFC 1035, 4.1.1).
+#[derive(Clone, Copy, PartialEq)]
+struct Answer(u8);
+
+/// The name is this machine.
+const LOOPBACK: Answer = Answer(0);
+const SERVER_FAILURE: Answer = Answer(2);
+const NO_SUCH_NAME: Answer = Answer(3);
 
 /// A server of names, for a network of its own: all of them are of one kind. It changes its mind when it is told.
 fn answers(answer: Answer) -> Arc<Mutex<Answer>> {
@@ -58,8 +58,8 @@ fn reply(question: &[u8], answer: Answer) -> Vec<u8> {
     let is_ipv4 = question[end..end + 2] == [0, 1];
     let mut reply = question[..end + 4].to_vec();
     // A response, with recursion; one question, no answer, nothing else.
-    reply[2..12].copy_from_slice(&[0x81, 0x80 | answer as u8, 0, 1, 0, 0, 0, 0, 0, 0]);
-    if matches!(answer, Answer::Loopback) && is_ipv4 {
+    reply[2..12].copy_from_slice(&[0x81, 0x80 | answer.0, 0, 1, 0, 0, 0, 0, 0, 0]);
+    if answer == LOOPBACK && is_ipv4 {
         reply[7] = 1;
         // The name asked for, A, IN, for no time, four bytes.
         reply.extend([0xc0, 12, 0, 1, 0, 1, 0, 0, 0, 0, 0, 4, 127, 0, 0, 1]);
@@ -68,21 +68,21 @@ fn reply(question: &[u8], answer: Answer) -> Vec<u8> {
 }
 
 pub fn no_such_name(world: &mut World) {
-    answers(Answer::NoSuchName);
+    answers(NO_SUCH_NAME);
     named(world, "bastion.invalid");
 }
 
 pub fn resolver_fails(world: &mut World) {
-    answers(Answer::ServerFailure);
+    answers(SERVER_FAILURE);
     named(world, "bastion.example");
 }
 
 pub fn resolver_comes_up(world: &mut World) {
     world.shared_cluster();
     world.sshd(lab::Bastion::builder());
-    let answer = answers(Answer::ServerFailure);
+    let answer = answers(SERVER_FAILURE);
     named(world, "bastion.example");
-    world.mend(move || *answer.lock().unwrap() = Answer::Loopback);
+    world.mend(move || *answer.lock().unwrap() = LOOPBACK);
 }
 
 pub fn name_in_the_network(world: &mut World) {

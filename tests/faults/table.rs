@@ -81,6 +81,6 @@ pub static FAULTS: [Fault; 60] = [
     fault(56, "wal_level is not logical", "ready/not-ready", "", (1, "wal_level"), database::no_wal_level),
     fault(57, "the publication is missing", "ready/not-ready", "", (1, "CREATE PUBLICATION \"absent\""), database::no_publication),
     fault(58, "the role lacks REPLICATION", "ready/not-ready", "", (1, "REPLICATION"), database::no_replication),
-    fault(59, "killed in use", "hold/lost", "the connection was closed", (1, "open it again"), way::killed),
+    fault(59, "killed in use", "hold/lost", "onnection", (1, "open it again"), way::killed),
     fault(60, "silent in use", "hold/silent", "", (2, "idle limit"), way::silent),
 ];

@@ -77,7 +77,7 @@ fn the_table() {
     let repeat: usize = std::env::var("REPEAT").ok().map_or(1, |times| times.parse().expect("REPEAT is a number"));
     let rounds: Vec<_> = (0..repeat).map(|_| all(Distance::Near)).collect();
     let far = all(Distance::Far);
-    println!("{:>2}  {:<34} {:<12} {:<12} {:<30} {:>14}  summary", "", "fault", "expected", "reported", "code", "time / limit");
+    println!("{:>2}  {:<34} {:<12} {:<12} {:<30} {:>16}  summary", "", "fault", "expected", "reported", "code", "time / limit");
     for (fault, verdict) in &rounds[0] {
         show(fault, verdict);
     }
@@ -94,7 +94,7 @@ fn the_table() {
     if let Some((fault, verdict)) =
         longest.max_by(|(_, one), (_, two)| (one.took / one.limit.max(1.0)).total_cmp(&(two.took / two.limit.max(1.0))))
     {
-        println!("longest wait against its limit: {:.2} s of {:.0} s, {} {}", verdict.took, verdict.limit, fault.number, fault.name);
+        println!("longest wait against its limit: {:.2} s of {:.2} s, {} {}", verdict.took, verdict.limit, fault.number, fault.name);
     }
     assert!(bad.is_empty(), "{}", bad.join("\n"));
 }
@@ -102,7 +102,7 @@ fn the_table() {
 fn show(fault: &Fault, verdict: &Result<Verdict, String>) {
     match verdict {
         Ok(verdict) => println!(
-            "{:>2}  {:<34} {:<12} {:<12} {:<30} {:>6.2} / {:<3.0} s  {}",
+            "{:>2}  {:<34} {:<12} {:<12} {:<30} {:>6.2} / {:<5.2} s  {}",
             fault.number,
             fault.name,
             fault.stage(),
