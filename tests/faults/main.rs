@@ -7,6 +7,7 @@ mod each;
 mod ends;
 mod fault;
 mod heals;
+mod hostile;
 mod more;
 mod reach;
 mod ssh;
