@@ -28,7 +28,7 @@ pub(super) fn is_flood(error: &io::Error) -> bool {
     error.get_ref().is_some_and(|inner| inner.is::<TooMuch>())
 }
 
-/// A stream that fails once its peer has sent [`MOST_READ`], so that a hostile server cannot fill the memory.
+/// A stream that fails once its peer has sent 4 MiB, so that a hostile server cannot fill the memory.
 pub struct Bounded<S> {
     inner: S,
     left: u64,
