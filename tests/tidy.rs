@@ -15,12 +15,12 @@ fn doors() -> BTreeMap<&'static str, Vec<&'static str>> {
     for word in &words {
         doors.insert(*word, words.clone());
     }
-    for world in ["ssh", "postgres"] {
+    for world in ["ssh", "postgres", "aws"] {
         doors.insert(world, words.clone());
     }
     doors.insert("tfplugin", words.clone());
     doors.insert("check", [words.clone(), vec!["ssh", "postgres"]].concat());
-    doors.insert("provider", [words, vec!["ssh", "postgres", "check", "tfplugin"]].concat());
+    doors.insert("provider", [words, vec!["ssh", "postgres", "aws", "check", "tfplugin"]].concat());
     doors
 }
 

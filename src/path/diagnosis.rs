@@ -8,7 +8,7 @@ use super::heard::Heard;
 use super::picture::{self, Reach};
 use super::route::Route;
 use super::stage::Stage;
-use super::words::{Scene, TIE};
+use super::words::{Scene, TIE, Words};
 use crate::key::PublicKey;
 
 /// The verdict on a walk that failed. Its `Display` is the text below the summary line, fourteen lines at the most.
@@ -78,20 +78,26 @@ impl fmt::Display for Diagnosis {
             _ => Reach::Failed(self.stage()),
         };
         writeln!(f, "{}\n", picture::draw(&self.route, reach))?;
-        if self.cause.is_heard() {
-            labelled(f, "Heard", "", &self.heard_line())?;
-        }
-        if !words.means.is_empty() {
-            labelled(f, "Means", "", &words.means)?;
-        }
-        let several = words.remedies.len() > 1;
-        for (index, remedy) in words.remedies.iter().enumerate() {
-            let label = if index == 0 { "Do" } else { "" };
-            let number = if several { format!("{}. ", index + 1) } else { String::new() };
-            labelled(f, label, &number, remedy)?;
-        }
-        write!(f, "  Code    {}", self.code())
+        let heard = self.cause.is_heard().then(|| self.heard_line());
+        page(f, heard.as_deref(), &words, &self.code())
     }
+}
+
+/// Writes what follows the picture: what was heard, what it means, what to do, the code.
+pub(super) fn page(f: &mut fmt::Formatter<'_>, heard: Option<&str>, words: &Words, code: &str) -> fmt::Result {
+    if let Some(heard) = heard {
+        labelled(f, "Heard", "", heard)?;
+    }
+    if !words.means.is_empty() {
+        labelled(f, "Means", "", &words.means)?;
+    }
+    let several = words.remedies.len() > 1;
+    for (index, remedy) in words.remedies.iter().enumerate() {
+        let label = if index == 0 { "Do" } else { "" };
+        let number = if several { format!("{}. ", index + 1) } else { String::new() };
+        labelled(f, label, &number, remedy)?;
+    }
+    write!(f, "  Code    {code}")
 }
 
 /// Writes a labelled line, folded between words, what follows the first line aligned under its text.
