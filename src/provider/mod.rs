@@ -1,5 +1,7 @@
 //! What Terraform wants: the provider's configuration and its resources, one file each.
 
+#[cfg(feature = "aws")]
+mod aws;
 mod config;
 mod duration;
 mod functions;
@@ -21,13 +23,15 @@ use crate::tfplugin::erased::Registry;
 struct Shared {
     sessions: Sessions,
     keyring: Arc<Keyring>,
+    #[cfg(feature = "aws")]
+    aws: aws::Configured,
 }
 
 /// Everything this provider offers.
 #[must_use]
 pub fn registry() -> Registry {
     let shared = Shared::default();
-    Registry::new(config::Config)
+    Registry::new(config::Config::new(&shared))
         .resource(ssh_tunnel_connection::SshTunnelConnection::new(&shared))
         .resource(postgres_connection::PostgresConnection::new(&shared))
         .function(functions::AuthorizedKey)
