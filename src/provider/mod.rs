@@ -1,6 +1,8 @@
 //! What Terraform wants: the provider's configuration and its resources, one file each.
 
 #[cfg(feature = "aws")]
+mod authorized_keys;
+#[cfg(feature = "aws")]
 mod aws;
 mod config;
 mod duration;
@@ -31,11 +33,22 @@ struct Shared {
 #[must_use]
 pub fn registry() -> Registry {
     let shared = Shared::default();
-    Registry::new(config::Config::new(&shared))
+    let registry = Registry::new(config::Config::new(&shared))
         .resource(ssh_tunnel_connection::SshTunnelConnection::new(&shared))
         .resource(postgres_connection::PostgresConnection::new(&shared))
         .function(functions::AuthorizedKey)
-        .function(functions::Fingerprint)
+        .function(functions::Fingerprint);
+    with_aws(registry, &shared)
+}
+
+#[cfg(feature = "aws")]
+fn with_aws(registry: Registry, shared: &Shared) -> Registry {
+    registry.resource(authorized_keys::AuthorizedKeysResource::new(shared))
+}
+
+#[cfg(not(feature = "aws"))]
+fn with_aws(registry: Registry, _shared: &Shared) -> Registry {
+    registry
 }
 
 /// A fault of the program itself, which no user can mend.
