@@ -1,0 +1,5 @@
+//! Amazon's services on loopback.
+
+mod moto;
+
+pub use moto::Moto;
