@@ -1,6 +1,12 @@
 //! moto_server: Amazon's services as a program on loopback, forgiving ones.
 
-use std::{env, ffi::OsString, path::PathBuf, sync::Arc, time::Duration};
+use std::{
+    env,
+    ffi::OsString,
+    path::{Path, PathBuf},
+    sync::Arc,
+    time::Duration,
+};
 
 use anyhow::{Context, Result, bail, ensure};
 
@@ -66,7 +72,7 @@ fn python() -> Result<PathBuf> {
     Ok(folder.join("bin/python"))
 }
 
-fn start_on(scratch: &Arc<Scratch>, python: &PathBuf, port: u16) -> Result<Server> {
+fn start_on(scratch: &Arc<Scratch>, python: &Path, port: u16) -> Result<Server> {
     let name = format!("moto-{port}");
     let mut command: Vec<OsString> = vec![python.into()];
     command.extend(["-m", "moto.server", "-H", "127.0.0.1", "-p", &port.to_string()].map(OsString::from));
@@ -114,7 +120,8 @@ mod tests {
         let _taken = TcpListener::bind((Ipv4Addr::LOCALHOST, port)).unwrap();
         let error = start_on(&scratch, &python().unwrap(), port).err().unwrap();
         assert!(error.to_string().contains(PORT_TAKEN), "{error}");
-        let error = start_on(&scratch, &"/bin/false".into(), port).err().unwrap();
+        // Another port, so another log.
+        let error = start_on(&scratch, Path::new("/bin/false"), free_port().unwrap()).err().unwrap();
         assert!(!error.to_string().contains(PORT_TAKEN), "{error}");
     }
 }
