@@ -34,7 +34,7 @@ mod tools;
 mod wait;
 
 pub use aws::Moto;
-pub use bastion::{Bastion, BastionBuilder, ClientKey, KeyType, Login};
+pub use bastion::{Bastion, BastionBuilder, ClientKey, KeyBucket, KeyType, Login};
 pub use certificates::{Authority, Certificate, Identity};
 pub use forward::Forward;
 pub use lab::{DATABASE, DATABASE_HOST, Lab, PUBLICATION, ROLE, TABLE};
