@@ -1,0 +1,3 @@
+//! The storage service: a client of it.
+
+pub(crate) mod client;
