@@ -33,7 +33,7 @@ mod terraform;
 mod tools;
 mod wait;
 
-pub use aws::Moto;
+pub use aws::{Allow, Aws, Call, Direction, Fault, Moto, On, Pause, Rule};
 pub use bastion::{Bastion, BastionBuilder, ClientKey, KeyType, Login};
 pub use certificates::{Authority, Certificate, Identity};
 pub use forward::Forward;
