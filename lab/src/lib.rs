@@ -33,7 +33,9 @@ mod terraform;
 mod tools;
 mod wait;
 
-pub use aws::Moto;
+pub use aws::{
+    Allow, Aws, BucketOptions, Call, Deny, Direction, Elsewhere, Fault, Head, Moto, On, Pause, Rule, S3Answer, S3Call, S3Caller, S3Client,
+};
 pub use bastion::{Bastion, BastionBuilder, ClientKey, KeyBucket, KeyType, Login};
 pub use certificates::{Authority, Certificate, Identity};
 pub use forward::Forward;

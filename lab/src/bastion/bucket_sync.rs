@@ -13,7 +13,7 @@ use std::{
 use anyhow::{Context, Result};
 
 use super::{Bastion, logins::Logins};
-use crate::aws::s3::client::{Call, Caller, Client, child_text};
+use crate::{S3Call, S3Caller, S3Client, aws::s3::client::child_text};
 
 /// How often the job runs unless told otherwise. The real one runs every five minutes.
 pub(super) const PERIOD: Duration = Duration::from_secs(2);
@@ -61,20 +61,11 @@ const HOST_ACCOUNTS: &[&str] = &[
 /// The bucket that a bastion gets its keys from, and as whom. It has no `Debug`: a secret key is in it.
 #[derive(Clone)]
 pub struct KeyBucket {
-    /// `http://127.0.0.1:PORT`; called path style.
-    pub endpoint: String,
     /// The bucket's name.
     pub bucket: String,
-    /// The bucket's region.
-    pub region: String,
-    /// The bastion's own, so that its calls can be told from others'.
-    pub access_key: String,
-    /// As good as any other where signatures are not verified.
-    pub secret_key: String,
+    /// With an access key of its own, so that the bastion's calls can be told from others'.
+    pub caller: S3Caller,
 }
-
-/// What the bastion's calls say in `User-Agent`.
-pub(crate) const USER_AGENT: &str = "bastion-key-sync";
 
 /// A background thread that lives as long as this value.
 pub(super) struct BucketSync {
@@ -85,7 +76,7 @@ pub(super) struct BucketSync {
 }
 
 struct Job {
-    client: Client,
+    client: S3Client,
     bucket: String,
     logins: Arc<Logins>,
     /// Also serialises the runs.
@@ -103,9 +94,8 @@ struct State {
 impl BucketSync {
     /// Runs the job for the first time after one period, as cron does.
     pub(super) fn start(logins: Arc<Logins>, bucket: KeyBucket, period: Duration) -> BucketSync {
-        let KeyBucket { endpoint, bucket, region, access_key, secret_key } = bucket;
-        let client = Client::new(Caller { endpoint, region, access_key, secret_key }, USER_AGENT);
-        let job = Arc::new(Job { client, bucket, logins, state: Mutex::default() });
+        let KeyBucket { bucket, caller } = bucket;
+        let job = Arc::new(Job { client: S3Client::new(caller), bucket, logins, state: Mutex::default() });
         let (alive, ended) = mpsc::channel();
         let thread = std::thread::spawn({
             let job = Arc::clone(&job);
@@ -167,19 +157,19 @@ impl Job {
     fn copy(&self, key: &str, user: &str) -> Result<()> {
         // The script has no quotes around it.
         anyhow::ensure!(!key.contains(char::is_whitespace), "more than one word");
-        let object = self.client.s3("GET", &self.bucket, key, Call::default())?.ok()?;
+        let object = self.client.call("GET", &self.bucket, key, S3Call::default())?.ok()?;
         self.logins.install(user, &object.body)
     }
 }
 
 /// Appends the keys of all objects with content, in the bucket's order, so many a call. awscli prints page by page, so what came before
 /// a failure counts.
-fn list(client: &Client, bucket: &str, page_size: &str, keys: &mut Vec<String>) -> Result<()> {
+fn list(client: &S3Client, bucket: &str, page_size: &str, keys: &mut Vec<String>) -> Result<()> {
     let mut marker = String::new();
     loop {
         let query = [("max-keys", page_size), ("prefix", PREFIX), ("marker", marker.as_str())];
         let query = if marker.is_empty() { &query[..2] } else { &query };
-        let answer = client.s3("GET", bucket, "", Call { query, ..Call::default() })?.ok()?;
+        let answer = client.call("GET", bucket, "", S3Call { query, ..S3Call::default() })?.ok()?;
         let tree = roxmltree::Document::parse(answer.text()?)?;
         let page = tree.root_element();
         let mut last = None;
@@ -248,7 +238,7 @@ mod tests {
         // Dropped before moto: a run that is under way has somebody to ask.
         sync: BucketSync,
         logins: Arc<Logins>,
-        s3: Client,
+        s3: S3Client,
         _moto: Moto,
     }
 
@@ -257,27 +247,25 @@ mod tests {
             let moto = Moto::start().unwrap();
             let scratch = Arc::new(Scratch::new().unwrap());
             let logins = Arc::new(Logins::new(&scratch).unwrap());
-            let (endpoint, region) = (format!("http://127.0.0.1:{}", moto.port()), "us-east-1".to_owned());
-            let (access_key, secret_key) = ("AKIALAB".to_owned(), "lab".to_owned());
-            let caller = Caller {
-                endpoint: endpoint.clone(),
-                region: region.clone(),
-                access_key: access_key.clone(),
-                secret_key: secret_key.clone(),
+            let caller = S3Caller {
+                endpoint: format!("http://127.0.0.1:{}", moto.port()),
+                region: "us-east-1".to_owned(),
+                access_key: "AKIALAB".to_owned(),
+                secret_key: "lab".to_owned(),
             };
-            let s3 = Client::new(caller, "test");
-            s3.s3("PUT", "keys", "", Call::default()).unwrap().ok().unwrap();
-            let bucket = KeyBucket { endpoint, bucket: "keys".to_owned(), region, access_key, secret_key };
+            let s3 = S3Client::new(caller.clone());
+            s3.call("PUT", "keys", "", S3Call::default()).unwrap().ok().unwrap();
+            let bucket = KeyBucket { bucket: "keys".to_owned(), caller };
             Bench { sync: BucketSync::start(Arc::clone(&logins), bucket, period), logins, s3, _moto: moto }
         }
 
         fn put(&self, key: &str, body: &str) {
-            let call = Call { body: body.as_bytes(), ..Call::default() };
-            self.s3.s3("PUT", "keys", key, call).unwrap().ok().unwrap();
+            let call = S3Call { body: body.as_bytes(), ..S3Call::default() };
+            self.s3.call("PUT", "keys", key, call).unwrap().ok().unwrap();
         }
 
         fn delete(&self, key: &str) {
-            self.s3.s3("DELETE", "keys", key, Call::default()).unwrap().ok().unwrap();
+            self.s3.call("DELETE", "keys", key, S3Call::default()).unwrap().ok().unwrap();
         }
 
         fn run(&self) -> Option<String> {
@@ -370,11 +358,11 @@ mod tests {
         bench.run();
         assert!(bench.logins.exists("neosync"));
         bench.delete("public-keys/neosync.pub");
-        bench.s3.s3("DELETE", "keys", "", Call::default()).unwrap().ok().unwrap();
+        bench.s3.call("DELETE", "keys", "", S3Call::default()).unwrap().ok().unwrap();
         assert_eq!(bench.run().unwrap(), "list-objects: 404 NoSuchBucket");
         assert!(!bench.logins.exists("neosync"));
         assert!(bench.logins.exists("byhand"));
-        bench.s3.s3("PUT", "keys", "", Call::default()).unwrap().ok().unwrap();
+        bench.s3.call("PUT", "keys", "", S3Call::default()).unwrap().ok().unwrap();
         bench.put("public-keys/neosync.pub", "one\n");
         assert_eq!(bench.run(), None);
         assert_eq!(bench.keys("neosync").unwrap(), "one\n");
