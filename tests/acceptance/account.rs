@@ -60,7 +60,9 @@ fn a_lack_of_region_or_credentials_is_said_in_words() {
     write_with(&terraform, "", &[&keys("my-bastion")]);
     assert_says(&terraform.apply().unwrap().failed().unwrap(), &["No AWS region is given", "AWS_REGION", "account/no-region"]);
     terraform.env("AWS_REGION", "us-west-2");
-    terraform.env("AWS_PROFILE", "nobody");
+    terraform.write("profiles", "[profile broken]\ncredential_process = /bin/false\n").unwrap();
+    terraform.env("AWS_CONFIG_FILE", terraform.work().join("profiles").display().to_string());
+    terraform.env("AWS_PROFILE", "broken");
     assert_says(&terraform.apply().unwrap().failed().unwrap(), &["The AWS credentials cannot be loaded", "account/credentials-failed"]);
 }
 
