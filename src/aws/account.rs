@@ -1,6 +1,7 @@
 //! An account: clients for its APIs, made when they are first needed.
 
-use std::sync::Arc;
+use std::collections::HashMap;
+use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
 use aws_config::default_provider::credentials::DefaultCredentialsChain;
@@ -35,13 +36,15 @@ struct Inner {
     settings: Settings,
     config: OnceCell<SdkConfig>,
     admitted: OnceCell<()>,
+    /// Where buckets turned out to be.
+    regions: Mutex<HashMap<String, String>>,
 }
 
 impl Account {
     /// An account that is not looked at yet.
     #[must_use]
     pub fn new(settings: Settings) -> Self {
-        Self(Arc::new(Inner { settings, config: OnceCell::new(), admitted: OnceCell::new() }))
+        Self(Arc::new(Inner { settings, config: OnceCell::new(), admitted: OnceCell::new(), regions: Mutex::default() }))
     }
 
     /// What it was made with.
@@ -82,6 +85,15 @@ impl Account {
         let overridden = settings.endpoints.s3.is_some() || config.endpoint_url().is_some() || configured_endpoint(config, "S3");
         builder = builder.force_path_style(overridden || settings.addressing == Addressing::Path);
         Ok(aws_sdk_s3::Client::from_conf(builder.build()))
+    }
+
+    /// Where a bucket turned out to be, if it is in another region than the account's.
+    pub(super) fn region_of(&self, bucket: &str) -> Option<String> {
+        self.0.regions.lock().unwrap_or_else(PoisonError::into_inner).get(bucket).cloned()
+    }
+
+    pub(super) fn note_region(&self, bucket: &str, region: &str) {
+        self.0.regions.lock().unwrap_or_else(PoisonError::into_inner).insert(bucket.to_owned(), region.to_owned());
     }
 
     async fn config(&self) -> Result<&SdkConfig, Refusal> {

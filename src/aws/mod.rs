@@ -2,6 +2,7 @@
 
 mod account;
 mod answer;
+pub mod authorized_keys;
 mod http;
 mod settings;
 

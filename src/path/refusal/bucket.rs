@@ -47,6 +47,11 @@ pub enum BucketReason {
         /// `bucket/key`.
         object: String,
     },
+    /// The object's content broke off on the way.
+    Cut {
+        /// `bucket/key`.
+        object: String,
+    },
     /// The object is too large to be an authorized_keys file.
     TooLarge {
         /// `bucket/key`.
@@ -65,6 +70,7 @@ impl BucketReason {
             Self::Foreign { .. } => "foreign-object",
             Self::Changed { .. } => "changed",
             Self::ObjectMissing { .. } => "object-missing",
+            Self::Cut { .. } => "cut",
             Self::TooLarge { .. } => "too-large",
         }
     }
@@ -96,7 +102,8 @@ impl BucketReason {
                 "S3 says the same for six reasons.",
                 [
                     format!("the identity's policy: allow {action} on arn:aws:s3:::{object}"),
-                    "updating an object needs s3:PutObject and s3:GetObject".to_owned(),
+                    "updating an object needs s3:PutObject and s3:GetObject; without s3:ListBucket, S3 says so of a missing object too"
+                        .to_owned(),
                     "the bucket's policy, or its owner: another account's bucket has to allow this one".to_owned(),
                     "a permissions boundary, a session policy or the organisation's policy".to_owned(),
                     "a VPC endpoint's policy, where the calls leave through one".to_owned(),
@@ -151,7 +158,11 @@ impl BucketReason {
                     "or choose another `user`".to_owned(),
                 ],
             ),
-            _ => Words::new("The bucket refuses the call", "", ["apply again".to_owned()]),
+            _ => Words::new(
+                "The object cannot be read",
+                "Its content broke off on the way.",
+                ["apply again".to_owned(), "a proxy in between may cut answers".to_owned()],
+            ),
         }
     }
 
@@ -168,6 +179,7 @@ impl BucketReason {
             Self::Foreign { object: object() },
             Self::Changed { object: object() },
             Self::ObjectMissing { object: object() },
+            Self::Cut { object: object() },
             Self::TooLarge { object: object() },
         ]
     }
