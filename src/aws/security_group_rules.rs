@@ -9,8 +9,8 @@
 //! changed, never revoked.
 
 mod calls;
-mod entry;
 mod ensure;
+mod entry;
 mod group;
 mod id;
 mod look;
@@ -22,14 +22,15 @@ mod rule;
 mod see;
 mod traffic;
 
+pub use self::group::Claims;
 pub(super) use self::group::Groups;
 
-pub use self::ensure::{Intent, Unfinished, ensure};
+pub use self::ensure::{Intent, Unfinished, ensure, is_interrupt};
 pub use self::entry::{Entry, Source, SourceError};
 pub use self::id::{GroupId, IdError, PrefixListId, SubnetId};
 pub use self::look::{look, read};
 pub use self::mark::Owner;
 pub use self::remove::remove;
 pub use self::rule::{Direction, Key, Peer, Rule};
-pub use self::see::{Held, Known, Seen, Stray, see};
+pub use self::see::{Held, Ours, Seen};
 pub use self::traffic::{Protocol, ProtocolError, Traffic, TrafficError};

@@ -68,7 +68,9 @@ mod tests {
         for good in ["sg-0123456789abcdef0", "sg-1a2b3c4d"] {
             assert_eq!(good.parse::<GroupId>().unwrap().as_str(), good);
         }
-        for bad in ["sg-", "sg-0abc", "sg-0123456789ABCDEF0", "sg-0123456789abcdefg", "pl-1a2b3c4d", " sg-1a2b3c4d", "sg-１a2b3c4", "default"] {
+        for bad in
+            ["sg-", "sg-0abc", "sg-0123456789ABCDEF0", "sg-0123456789abcdefg", "pl-1a2b3c4d", " sg-1a2b3c4d", "sg-１a2b3c4", "default"]
+        {
             assert_eq!(bad.parse::<GroupId>(), Err(IdError { prefix: "sg-" }), "{bad}");
         }
         assert!("pl-68a54001".parse::<PrefixListId>().is_ok() && "subnet-1a2b3c4d".parse::<SubnetId>().is_ok());

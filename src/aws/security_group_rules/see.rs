@@ -159,9 +159,8 @@ mod tests {
     #[test]
     fn a_subnet_stands_for_all_of_its_networks() {
         let wanted = [entry("subnets", 22, &["subnet-1a2b3c4d"])];
-        let networks = |list: &[&str]| {
-            Networks::from([("subnet-1a2b3c4d".parse().unwrap(), list.iter().map(|cidr| cidr.parse().unwrap()).collect())])
-        };
+        let networks =
+            |list: &[&str]| Networks::from([("subnet-1a2b3c4d".parse().unwrap(), list.iter().map(|cidr| cidr.parse().unwrap()).collect())]);
         let there = [rule("a", 22, "10.0.1.0/24")];
         assert_eq!(see(&wanted, &networks(&["10.0.1.0/24"]), &there, &Ours::default()).entries, wanted);
         assert_eq!(see(&wanted, &networks(&["10.0.1.0/24", "10.0.2.0/24"]), &there, &Ours::default()).entries, []);

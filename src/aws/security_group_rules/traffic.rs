@@ -182,9 +182,17 @@ mod tests {
     #[test]
     fn protocols_have_names_and_numbers_in_any_case() {
         let written = |text: &str| text.parse::<Protocol>().map(|protocol| protocol.to_string());
-        for (text, canonical) in
-            [("TCP", "tcp"), ("6", "tcp"), ("Udp", "udp"), ("1", "icmp"), ("icmpv6", "icmpv6"), ("58", "icmpv6"), ("ALL", "-1"), ("-1", "-1"), ("50", "50")]
-        {
+        for (text, canonical) in [
+            ("TCP", "tcp"),
+            ("6", "tcp"),
+            ("Udp", "udp"),
+            ("1", "icmp"),
+            ("icmpv6", "icmpv6"),
+            ("58", "icmpv6"),
+            ("ALL", "-1"),
+            ("-1", "-1"),
+            ("50", "50"),
+        ] {
             assert_eq!(written(text).as_deref(), Ok(canonical), "{text}");
         }
         for bad in ["", "sctp", "256", "-2", "6.0", " tcp", "tcp/22"] {

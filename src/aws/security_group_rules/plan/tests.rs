@@ -52,7 +52,12 @@ impl Group {
             assert!(self.rules.iter().all(|rule| rule.key != want.key), "EC2 refuses a duplicate");
             self.made += 1;
             let tags = BTreeMap::from([(OURS.to_owned(), String::new())]);
-            self.rules.push(Rule { id: format!("sgr-new{}", self.made), key: want.key.clone(), description: want.description.clone(), tags });
+            self.rules.push(Rule {
+                id: format!("sgr-new{}", self.made),
+                key: want.key.clone(),
+                description: want.description.clone(),
+                tags,
+            });
         }
     }
 
