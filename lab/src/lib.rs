@@ -17,6 +17,7 @@
 //! Every server ends, and every file goes, when its value is dropped or when the process that holds it dies, also by `kill -9`. Linux
 //! only: it reads /proc, and the logins are libnss_wrapper's.
 
+mod aws;
 mod bastion;
 mod certificates;
 mod forward;
@@ -32,6 +33,7 @@ mod terraform;
 mod tools;
 mod wait;
 
+pub use aws::{Allow, Aws, Call, Direction, Fault, Moto, On, Pause, Rule};
 pub use bastion::{Bastion, BastionBuilder, ClientKey, KeyType, Login};
 pub use certificates::{Authority, Certificate, Identity};
 pub use forward::Forward;
