@@ -213,7 +213,7 @@ impl Resource for SecurityGroupRules {
             diagnostics
         })?;
         let account = self.aws.required()?;
-        let found = room::read(&account, &group, &call.cancelled).await;
+        let found = room::take_over(&account, &group, &call.cancelled).await;
         let found = found.map_err(|refusal| refused(&refusal, AttributePath::root()))?;
         let Some((owner, seen)) = found else {
             let reason = Reason::Rules(RulesReason::GroupMissing { group: group.to_string() });

@@ -62,10 +62,7 @@ fn one_call_a_direction_makes_tagged_rules_and_the_second_plan_is_empty() {
     );
     let block = block.set("egress", egress);
     let made = calls_of_apply(&cloud, &block);
-    assert_eq!(
-        made,
-        ["DescribeSubnets", "DescribeSecurityGroupRules", "AuthorizeSecurityGroupIngress", "AuthorizeSecurityGroupEgress"]
-    );
+    assert_eq!(made, ["DescribeSubnets", "DescribeSecurityGroupRules", "AuthorizeSecurityGroupIngress", "AuthorizeSecurityGroupEgress"]);
     cloud.settled();
     let all = cloud.aws.rules(&group);
     assert_eq!(all.len(), 7);
@@ -171,12 +168,17 @@ fn a_rule_of_somebody_elses_serves_and_stays_as_it_is() {
     let foreign = cloud.aws.allow(&group, &theirs).unwrap();
     cloud.settle(&[&block]);
     let rules = &cloud.attributes(ADDRESS)["rules"]["ingress/neosync"];
-    assert_eq!((&rules[0]["rule_id"], &rules[0]["owned"], &rules[1]["owned"]), (&Value::from(foreign.as_str()), &Value::from(false), &Value::from(true)));
+    assert_eq!(
+        (&rules[0]["rule_id"], &rules[0]["owned"], &rules[1]["owned"]),
+        (&Value::from(foreign.as_str()), &Value::from(false), &Value::from(true))
+    );
     let untouched = |cloud: &Cloud| {
         let rule = rule(cloud, &group, "10.0.0.1/32");
         assert_eq!((rule.id.as_str(), rule.description.as_deref(), rule.tags.len()), (foreign.as_str(), Some("theirs"), 0));
     };
-    cloud.settle(&[&block.clone().set("ingress", "{ neosync = { port = 22, peers = [\"10.0.0.1\", \"10.0.0.2\"], description = \"ours\" } }")]);
+    cloud.settle(&[&block
+        .clone()
+        .set("ingress", "{ neosync = { port = 22, peers = [\"10.0.0.1\", \"10.0.0.2\"], description = \"ours\" } }")]);
     untouched(&cloud);
     cloud.settle(&[&block.clone().set("ingress", ssh(&["10.0.0.2"]))]);
     untouched(&cloud);
@@ -203,9 +205,36 @@ fn two_resources_share_a_group() {
 fn a_renamed_resource_hands_its_rules_over() {
     let (cloud, group, block) = bench(&["10.0.0.1", "10.0.0.2"]);
     cloud.settle(&[&block]);
-    cloud.apply(&[&block.clone().named("renamed")]).ok().unwrap();
-    cloud.settle(&[&block.named("renamed")]);
+    // The new one is made and the old one removed at the same time, in any order.
+    cloud.settle(&[&block.clone().named("renamed")]);
     assert_eq!(peers(&cloud, &group), ["10.0.0.1/32", "10.0.0.2/32"]);
+    let ids = || cloud.aws.rules(&group).into_iter().map(|rule| rule.id).collect::<Vec<_>>();
+    let before = ids();
+    cloud.write(&[&block.raw("lifecycle { create_before_destroy = true }").named("renamed")]);
+    let replace = ["apply", "-replace=bastion_security_group_rules.renamed", "-auto-approve", "-no-color", "-input=false"];
+    cloud.terraform.run(&replace).unwrap().ok().unwrap();
+    assert_eq!(ids(), before, "who comes first takes over what the other would remove");
+    cloud.settled();
+    cloud.settle(&[]);
+    assert!(ids().is_empty());
+}
+
+#[test]
+fn what_only_apply_knows_is_judged_then_and_before_any_call() {
+    let (cloud, group, block) = bench(&["10.0.0.1"]);
+    let late = |text: &str| Block::new("terraform_data", "late").text("input", text);
+    let peers_of = |text: &str| format!("{{ neosync = {{ port = 22, peers = [\"10.0.0.1\", {text}] }} }}");
+    let unknown = block.clone().set("security_group_id", "terraform_data.late.output").set("ingress", peers_of("\"10.0.0.2\""));
+    cloud.settle(&[&late(&group), &unknown]);
+    assert_eq!(peers(&cloud, &group), ["10.0.0.1/32", "10.0.0.2/32"]);
+    cloud.settle(&[]);
+    let block = block.set("ingress", peers_of("terraform_data.late.output"));
+    cloud.aws.forget_calls();
+    let said = cloud.apply(&[&late("10.1.2.3/8"), &block]).failed().unwrap();
+    assert_says(&said, &["A peer cannot be used", "write 10.0.0.0/8"]);
+    assert!(calls(&cloud).is_empty());
+    cloud.settle(&[&late("10.0.0.0/8"), &block]);
+    assert_eq!(peers(&cloud, &group), ["10.0.0.0/8", "10.0.0.1/32"]);
 }
 
 #[test]
@@ -263,12 +292,18 @@ fn a_group_that_is_gone_is_planned_again_and_no_obstacle_to_destroy() {
     let (cloud, group, block) = bench(&["10.0.0.1"]);
     cloud.settle(&[&block]);
     // An empty list is believed only of a group that exists.
-    cloud.aws.fault("DescribeSecurityGroups", Fault::answer(400, "InvalidGroup.NotFound", &format!("The security group '{group}' does not exist")));
+    cloud.aws.fault(
+        "DescribeSecurityGroups",
+        Fault::answer(400, "InvalidGroup.NotFound", &format!("The security group '{group}' does not exist")),
+    );
     cloud.aws.revoke(&rule(&cloud, &group, "10.0.0.1/32").id).unwrap();
     assert_eq!(cloud.plans(ADDRESS), ["create"]);
     cloud.aws.heal();
     assert_eq!(cloud.plans(ADDRESS), ["update"]);
-    cloud.aws.fault("DescribeSecurityGroupRules", Fault::answer(403, "UnauthorizedOperation", "You are not authorized to perform this operation."));
+    cloud.aws.fault(
+        "DescribeSecurityGroupRules",
+        Fault::answer(403, "UnauthorizedOperation", "You are not authorized to perform this operation."),
+    );
     let said = cloud.terraform.run(&["plan", "-no-color", "-input=false"]).unwrap().failed().unwrap();
     assert_says(&said, &["AWS denies a change of the security group's rules", "ec2:DescribeSecurityGroupRules"]);
     cloud.aws.heal();
@@ -281,7 +316,9 @@ fn a_throttled_account_converges() {
     let (mut cloud, group, block) = bench(&["10.0.0.1"]);
     cloud.arguments = "max_retries = 25".to_owned();
     let blocks: Vec<Block> = (0..20)
-        .map(|number| block.clone().named(&format!("it{number}")).set("ingress", ssh(&[&format!("10.0.{number}.1"), &format!("10.0.{number}.2")])))
+        .map(|number| {
+            block.clone().named(&format!("it{number}")).set("ingress", ssh(&[&format!("10.0.{number}.1"), &format!("10.0.{number}.2")]))
+        })
         .collect();
     cloud.aws.fault(On::any().chance(0.3, 7), Fault::throttle());
     cloud.apply(&blocks.iter().collect::<Vec<_>>()).ok().unwrap();

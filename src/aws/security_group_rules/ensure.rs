@@ -14,7 +14,7 @@ use super::refuse::{Failed, Kind};
 use super::rule::{Direction, Rule, Want};
 use super::see::{Held, Ours, Seen, see};
 use crate::aws::Account;
-use crate::path::refusal::{AccountReason, Reason, Refusal, RulesReason};
+use crate::path::refusal::{Reason, Refusal, RulesReason};
 
 /// What a group is to let through.
 pub struct Intent<'a> {
@@ -214,10 +214,4 @@ impl Work<'_> {
         }
         Ok(())
     }
-}
-
-/// Whether a refusal is no more than a stop.
-#[must_use]
-pub fn is_interrupt(refusal: &Refusal) -> bool {
-    refusal.reason == Reason::Account(AccountReason::Interrupted)
 }

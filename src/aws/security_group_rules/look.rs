@@ -44,7 +44,7 @@ pub async fn look(
 /// # Errors
 ///
 /// What EC2 refused.
-pub async fn read(account: &Account, group: &GroupId, cancelled: &CancellationToken) -> Result<Option<(Owner, Seen)>, Refusal> {
+pub async fn take_over(account: &Account, group: &GroupId, cancelled: &CancellationToken) -> Result<Option<(Owner, Seen)>, Refusal> {
     let told = |failed: super::refuse::Failed| failed.refusal;
     let calls = Calls::new(account, group, &[], cancelled).await?;
     let mut rules = calls.rules().await.map_err(told)?;

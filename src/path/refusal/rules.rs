@@ -84,7 +84,7 @@ impl RulesReason {
             Self::Quota { group, direction, there, needed } => Words::new(
                 "The security group can hold no more rules",
                 format!(
-                    "`{group}` holds {there} {direction} rules, and {needed} more are needed. The quota is 60 a direction unless it was raised, \
+                    "`{group}` holds {there} {direction} rules, and needs {needed} more. The quota is 60 a direction unless it was raised, \
                      IPv4 and IPv6 counted apart; a prefix list counts as many rules as it may have entries."
                 ),
                 [
