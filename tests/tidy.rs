@@ -10,7 +10,7 @@ const LONGEST: usize = 400;
 
 /// Which room may use which: an arrow is the only way a `use crate::…` may point.
 fn doors() -> BTreeMap<&'static str, Vec<&'static str>> {
-    let words = vec!["path", "key", "secret", "backoff"];
+    let words = vec!["path", "key", "secret", "backoff", "cidr"];
     let mut doors = BTreeMap::new();
     for word in &words {
         doors.insert(*word, words.clone());

@@ -14,6 +14,7 @@ use tokio::sync::OnceCell;
 
 use super::answer::Answer;
 use super::http;
+use super::security_group_rules::Groups;
 use super::settings::{Addressing, AssumeRole, Settings};
 use crate::path::heard::Heard;
 use crate::path::refusal::{AccountReason, Reason, Refusal};
@@ -38,19 +39,32 @@ struct Inner {
     admitted: OnceCell<()>,
     /// Where buckets turned out to be.
     regions: Mutex<HashMap<String, String>>,
+    /// Whose turn it is at a security group.
+    groups: Groups,
 }
 
 impl Account {
     /// An account that is not looked at yet.
     #[must_use]
     pub fn new(settings: Settings) -> Self {
-        Self(Arc::new(Inner { settings, config: OnceCell::new(), admitted: OnceCell::new(), regions: Mutex::default() }))
+        Self(Arc::new(Inner {
+            settings,
+            config: OnceCell::new(),
+            admitted: OnceCell::new(),
+            regions: Mutex::default(),
+            groups: Groups::default(),
+        }))
     }
 
     /// What it was made with.
     #[must_use]
     pub fn settings(&self) -> &Settings {
         &self.0.settings
+    }
+
+    /// The security groups that are being changed.
+    pub(super) fn groups(&self) -> &Groups {
+        &self.0.groups
     }
 
     /// A client for security groups.

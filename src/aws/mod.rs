@@ -4,6 +4,7 @@ mod account;
 mod answer;
 pub mod authorized_keys;
 mod http;
+pub mod security_group_rules;
 mod settings;
 
 pub use self::account::Account;

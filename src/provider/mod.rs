@@ -9,6 +9,8 @@ mod duration;
 mod functions;
 mod keyring;
 mod postgres_connection;
+#[cfg(feature = "aws")]
+mod security_group_rules;
 mod ssh_tunnel_connection;
 mod tunnel;
 
@@ -37,13 +39,14 @@ pub fn registry() -> Registry {
         .resource(ssh_tunnel_connection::SshTunnelConnection::new(&shared))
         .resource(postgres_connection::PostgresConnection::new(&shared))
         .function(functions::AuthorizedKey)
+        .function(functions::Cidr)
         .function(functions::Fingerprint);
     with_aws(registry, &shared)
 }
 
 #[cfg(feature = "aws")]
 fn with_aws(registry: Registry, shared: &Shared) -> Registry {
-    registry.resource(authorized_keys::AuthorizedKeysResource::new(shared))
+    registry.resource(authorized_keys::AuthorizedKeysResource::new(shared)).resource(security_group_rules::SecurityGroupRules::new(shared))
 }
 
 #[cfg(not(feature = "aws"))]
