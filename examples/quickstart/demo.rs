@@ -146,10 +146,11 @@ impl Place {
     /// The security group as AWS has it.
     fn show_group(&self) -> Result<()> {
         say(&format!("The security group {}", self.group))?;
-        let ports = |rule: &lab::Rule| rule.from_port.map_or("all".to_owned(), |port| port.to_string());
         let rules = self.aws.rules(&self.group);
         ensure!(rules.len() == 4, "{} rules are in the group", rules.len());
-        rules.iter().try_for_each(|rule| line(&format!("{:<8} {} {:<6} {}", format!("{:?}", rule.direction), rule.protocol, ports(rule), rule.peer)))
+        rules.iter().try_for_each(|rule| {
+            line(&format!("{:<8} {} {:<6} {}", format!("{:?}", rule.direction), rule.protocol, rule.from_port, rule.peer))
+        })
     }
 
     /// The calls that changed the group, in their order.

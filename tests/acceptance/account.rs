@@ -8,7 +8,10 @@ use crate::support::{Block, assert_says, terraform, write_with};
 const ED25519: &str = "ssh-ed25519 AAAAC3NzaC1lZDI1NTE5AAAAIJdD7y3aLq454yWBdwLWbieU1ebz9/cu7/QEXn9OIeZJ";
 
 fn keys(bucket: &str) -> Block {
-    Block::new("bastion_authorized_keys", "keys").text("bucket", bucket).text("user", "neosync").set("public_keys", format!("[{ED25519:?}]"))
+    Block::new("bastion_authorized_keys", "keys")
+        .text("bucket", bucket)
+        .text("user", "neosync")
+        .set("public_keys", format!("[{ED25519:?}]"))
 }
 
 fn tunnel() -> Block {

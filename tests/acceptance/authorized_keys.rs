@@ -78,7 +78,8 @@ fn every_argument_is_updated_in_place_and_a_new_object_comes_before_the_old_one_
         cloud.aws.forget_calls();
         cloud.apply(&[&block]).ok().unwrap();
         let made: Vec<_> = cloud.aws.calls().into_iter().map(|call| call.action).filter(|action| action != "HeadObject").collect();
-        let made: Vec<_> = made.iter().filter(|action| expected.contains(&"GetBucketEncryption") || *action != "GetBucketEncryption").collect();
+        let made: Vec<_> =
+            made.iter().filter(|action| expected.contains(&"GetBucketEncryption") || *action != "GetBucketEncryption").collect();
         assert_eq!(made, expected.iter().collect::<Vec<_>>(), "{argument}");
         cloud.settled();
     }
@@ -210,7 +211,8 @@ fn a_bucket_in_another_region_is_followed_once() {
     let cloud = Cloud::new();
     for answer in [Elsewhere::Redirect, Elsewhere::Malformed] {
         cloud.aws.elsewhere(answer);
-        let bucket = cloud.aws.make_bucket(&format!("far-{answer:?}").to_lowercase(), BucketOptions::default().region("eu-central-1")).unwrap();
+        let bucket =
+            cloud.aws.make_bucket(&format!("far-{answer:?}").to_lowercase(), BucketOptions::default().region("eu-central-1")).unwrap();
         cloud.aws.forget_calls();
         cloud.apply(&[&block(&bucket)]).ok().unwrap();
         assert!(body(&cloud, &bucket, KEY).is_some());
@@ -244,7 +246,11 @@ fn each_refusal_of_s3_has_words_of_its_own() {
     says(&block(&bucket).text("expected_bucket_owner", "210987654321"), &["The bucket denies the call", "`expected_bucket_owner`"]);
     cloud.aws.fault("PutObject", Fault::slow_down());
     says(&block(&bucket), &["AWS throttles the calls", "`aws.max_retries`", "account/throttled"]);
-    assert_eq!(cloud.aws.calls().iter().rev().take_while(|call| call.code.as_deref() == Some("SlowDown")).count(), 2, "once more than max_retries");
+    assert_eq!(
+        cloud.aws.calls().iter().rev().take_while(|call| call.code.as_deref() == Some("SlowDown")).count(),
+        2,
+        "once more than max_retries"
+    );
     cloud.aws.heal();
     cloud.aws.fault("PutObject", Fault::answer(403, "ExpiredToken", "The provided token has expired."));
     says(&block(&bucket), &["The AWS session has expired", "aws sso login"]);

@@ -84,8 +84,10 @@ fn a_bastion_whose_listing_fails_deletes_its_logins_and_the_next_proof_says_what
     place.settle(&place.blocks(1).each_ref());
     place.aws.fault(On::action("ListObjects"), Fault::answer(503, "ServiceUnavailable", "Reduce your request rate."));
     place.aws.fault(On::action("ListObjectsV2"), Fault::answer(503, "ServiceUnavailable", "Reduce your request rate."));
-    lab::wait_until("the bastion to delete its logins", Duration::from_secs(10), || place.bench.lab.bastion.authorized_keys(USER).is_none())
-        .unwrap();
+    lab::wait_until("the bastion to delete its logins", Duration::from_secs(10), || {
+        place.bench.lab.bastion.authorized_keys(USER).is_none()
+    })
+    .unwrap();
     let mut blocks = place.blocks(1);
     blocks[2] = blocks[2].clone().set("triggers", "{ again = 1 }").set("verify", "{ timeout = \"8s\" }");
     write_with(&place.bench.terraform, &provider(&place.aws, ""), &blocks.each_ref());

@@ -89,5 +89,7 @@ pub fn as_account(terraform: &mut Terraform, aws: &Aws) {
 pub fn provider(aws: &Aws, arguments: &str) -> String {
     let url = quote(&aws.endpoint());
     let region = quote(aws.region());
-    format!("provider \"bastion\" {{\n  aws = {{\n    region = {region}\n    endpoints = {{ ec2 = {url}, s3 = {url}, sts = {url} }}\n    {arguments}\n  }}\n}}\n")
+    format!(
+        "provider \"bastion\" {{\n  aws = {{\n    region = {region}\n    endpoints = {{ ec2 = {url}, s3 = {url}, sts = {url} }}\n    {arguments}\n  }}\n}}\n"
+    )
 }
