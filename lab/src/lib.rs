@@ -33,8 +33,10 @@ mod terraform;
 mod tools;
 mod wait;
 
-pub use aws::{Allow, Aws, Call, Direction, Fault, Moto, On, Pause, Rule};
-pub use bastion::{Bastion, BastionBuilder, ClientKey, KeyType, Login};
+pub use aws::{
+    Allow, Aws, BucketOptions, Call, Deny, Direction, Elsewhere, Fault, Head, Moto, On, Pause, Rule, S3Answer, S3Call, S3Caller, S3Client,
+};
+pub use bastion::{Bastion, BastionBuilder, ClientKey, KeyBucket, KeyType, Login};
 pub use certificates::{Authority, Certificate, Identity};
 pub use forward::Forward;
 pub use lab::{DATABASE, DATABASE_HOST, Lab, PUBLICATION, ROLE, TABLE};

@@ -9,7 +9,7 @@ mod fault;
 mod furnish;
 mod moto;
 mod proxy;
-mod s3;
+pub(crate) mod s3;
 mod sts;
 mod upstream;
 mod xml;
@@ -23,6 +23,7 @@ pub use ec2::{Direction, Rule};
 pub use fault::{Fault, On, Pause};
 pub use furnish::Allow;
 pub use moto::Moto;
+pub use s3::{BucketOptions, Deny, Elsewhere, Head, S3Answer, S3Call, S3Caller, S3Client};
 
 use fault::Moment;
 use proxy::{Proxy, State};
