@@ -227,7 +227,7 @@ impl Bastion {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::{Moto, scratch::Scratch, wait_until};
+    use crate::{Aws, BucketOptions, Deny, scratch::Scratch, wait_until};
 
     /// Longer than any test: the job runs when it is told to.
     const NEVER: Duration = Duration::from_secs(3600);
@@ -235,37 +235,29 @@ mod tests {
     const LIMIT: Duration = Duration::from_secs(10);
 
     struct Bench {
-        // Dropped before moto: a run that is under way has somebody to ask.
+        // Dropped before the account: a run that is under way has somebody to ask.
         sync: BucketSync,
         logins: Arc<Logins>,
-        s3: S3Client,
-        _moto: Moto,
+        bucket: KeyBucket,
+        aws: Aws,
     }
 
     impl Bench {
         fn start(period: Duration) -> Bench {
-            let moto = Moto::start().unwrap();
+            let aws = Aws::start().unwrap();
             let scratch = Arc::new(Scratch::new().unwrap());
             let logins = Arc::new(Logins::new(&scratch).unwrap());
-            let caller = S3Caller {
-                endpoint: format!("http://127.0.0.1:{}", moto.port()),
-                region: "us-east-1".to_owned(),
-                access_key: "AKIALAB".to_owned(),
-                secret_key: "lab".to_owned(),
-            };
-            let s3 = S3Client::new(caller.clone());
-            s3.call("PUT", "keys", "", S3Call::default()).unwrap().ok().unwrap();
-            let bucket = KeyBucket { bucket: "keys".to_owned(), caller };
-            Bench { sync: BucketSync::start(Arc::clone(&logins), bucket, period), logins, s3, _moto: moto }
+            let caller = aws.s3_caller(aws.region(), aws.access_key());
+            let bucket = KeyBucket { bucket: aws.make_bucket("keys", BucketOptions::default()).unwrap(), caller };
+            Bench { sync: BucketSync::start(Arc::clone(&logins), bucket.clone(), period), logins, bucket, aws }
         }
 
         fn put(&self, key: &str, body: &str) {
-            let call = S3Call { body: body.as_bytes(), ..S3Call::default() };
-            self.s3.call("PUT", "keys", key, call).unwrap().ok().unwrap();
+            self.aws.put_object(&self.bucket.bucket, key, body).unwrap();
         }
 
         fn delete(&self, key: &str) {
-            self.s3.call("DELETE", "keys", key, S3Call::default()).unwrap().ok().unwrap();
+            self.aws.delete_object(&self.bucket.bucket, key).unwrap();
         }
 
         fn run(&self) -> Option<String> {
@@ -357,13 +349,11 @@ mod tests {
         bench.put("public-keys/neosync.pub", "one\n");
         bench.run();
         assert!(bench.logins.exists("neosync"));
-        bench.delete("public-keys/neosync.pub");
-        bench.s3.call("DELETE", "keys", "", S3Call::default()).unwrap().ok().unwrap();
-        assert_eq!(bench.run().unwrap(), "list-objects: 404 NoSuchBucket");
+        bench.aws.deny(Deny::of("s3:ListBucket"));
+        assert_eq!(bench.run().unwrap(), "list-objects: 403 AccessDenied");
         assert!(!bench.logins.exists("neosync"));
         assert!(bench.logins.exists("byhand"));
-        bench.s3.call("PUT", "keys", "", S3Call::default()).unwrap().ok().unwrap();
-        bench.put("public-keys/neosync.pub", "one\n");
+        bench.aws.deny_nothing();
         assert_eq!(bench.run(), None);
         assert_eq!(bench.keys("neosync").unwrap(), "one\n");
     }
@@ -374,7 +364,7 @@ mod tests {
         let names = ["public-keys/a.pub", "public-keys/b.pub", "public-keys/c.pub", "public-keys/d.pub", "public-keys/e.pub"];
         names.iter().for_each(|key| bench.put(key, "key\n"));
         let mut keys = Vec::new();
-        list(&bench.s3, "keys", "2", &mut keys).unwrap();
+        list(&S3Client::new(bench.bucket.caller.clone()), &bench.bucket.bucket, "2", &mut keys).unwrap();
         assert_eq!(keys, names);
     }
 

@@ -121,7 +121,7 @@ impl Ec2 {
         Ok(())
     }
 
-    /// How many rules of a family a rule counts as: a group and a list count in both.
+    /// How many rules of a family a rule counts as. A group or a list counts in both, as Amazon's page on quotas says; nobody has tried.
     fn weight(&self, rule: &Rule, family: Kind) -> usize {
         match Kind::of(&rule.peer) {
             Kind::List => self.weights.get(&rule.peer).copied().unwrap_or(1),

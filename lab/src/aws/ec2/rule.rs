@@ -152,7 +152,7 @@ pub(crate) fn protocol_and_ports(protocol: &str, from: Option<i32>, to: Option<i
         // Ports mean nothing there, and whatever was said about them is forgotten.
         _ => (-1, -1),
     };
-    if !(-1..=65_535).contains(&from) || !(-1..=65_535).contains(&to) {
+    if name.starts_with("icmp") && !((-1..=255).contains(&from) && (-1..=255).contains(&to)) {
         return Err(Refusal::new("InvalidParameterValue", format!("Invalid ICMP type or code ({from}:{to})")));
     }
     Ok((name.to_owned(), from, to))
