@@ -64,6 +64,10 @@ impl Answer {
 
     /// The API's own words.
     pub(super) fn heard(&self) -> Heard {
+        // What the SDK lists of its own search is nobody's answer, and the words of the refusal say it better.
+        if matches!(self.ending, Ending::Unsigned(AccountReason::NoCredentials)) {
+            return Heard::default();
+        }
         let text = match (self.code.is_empty(), self.message.is_empty(), self.status) {
             (false, false, _) => format!("{}: {}", self.code, self.message),
             (false, true, _) => self.code.clone(),

@@ -27,6 +27,7 @@ model! {
 
 /// The provider's configuration.
 pub struct Config {
+    #[cfg_attr(not(feature = "aws"), expect(dead_code, reason = "there is nothing to configure then"))]
     shared: Shared,
 }
 

@@ -1,7 +1,11 @@
 //! Acceptance: the real terraform with the built provider against the lab's real sshd and Postgres. One promise a test.
 #![cfg(test)]
 
+mod account;
 mod arguments;
+mod authorized_keys;
+mod bucket_path;
+mod cloud;
 mod connection;
 mod examples;
 mod faults;

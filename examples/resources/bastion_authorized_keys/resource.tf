@@ -4,10 +4,6 @@ variable "passphrase" {
   ephemeral = true
 }
 
-provider "bastion" {
-  aws = { region = "us-west-2" }
-}
-
 resource "bastion_ssh_tunnel_connection" "neosync" {
   name      = "neosync"
   host      = "bastion.example.com"

@@ -94,6 +94,8 @@ pub struct Call {
     pub target: String,
     /// Who signed it.
     pub access_key: String,
+    /// How the client names itself.
+    pub user_agent: String,
     /// The HTTP status; `None` if the connection was dropped before the call took effect.
     pub status: Option<u16>,
     /// The error's code, if the answer was one.

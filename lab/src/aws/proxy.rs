@@ -207,9 +207,14 @@ fn record(shared: &Shared, request: &Request, named: &Named, answer: Option<(Sta
         action: named.action.clone(),
         target: named.target.clone(),
         access_key: request.scope.access_key.clone(),
+        user_agent: header(request, "user-agent"),
         status: answer.map(|(status, _)| status.as_u16()),
         code: answer.and_then(|(_, code)| code).map(str::to_owned),
     });
+}
+
+fn header(request: &Request, name: &str) -> String {
+    request.headers.get(name).and_then(|value| value.to_str().ok()).unwrap_or_default().to_owned()
 }
 
 fn error_code(answer: &Answer) -> Option<String> {

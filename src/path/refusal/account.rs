@@ -96,7 +96,7 @@ impl AccountReason {
                 [
                     "set AWS_ACCESS_KEY_ID and AWS_SECRET_ACCESS_KEY, or AWS_PROFILE".to_owned(),
                     "log in: aws sso login".to_owned(),
-                    "or name a profile: `aws = { profile = \"…\" }`".to_owned(),
+                    "or name a profile, `aws = { profile = \"…\" }`: one that does not exist gives nothing and says nothing".to_owned(),
                 ],
             ),
             _ => Words::new(
