@@ -241,11 +241,13 @@ fn what_only_apply_knows_is_judged_then_and_before_any_call() {
 fn import_takes_over_and_the_next_plan_is_empty() {
     let (cloud, group, block) = bench(&["10.0.0.1", "10.0.0.0/8"]);
     let foreign = cloud.aws.allow(&group, &Allow::all(Direction::Egress, "0.0.0.0/0")).unwrap();
-    cloud.settle(&[&block]);
+    let two = "{ sync = { port = 443, peers = [\"0.0.0.0/0\"] }, postgres = { port = 5432, peers = [\"10.0.0.0/8\"] } }";
+    let with_egress = block.clone().set("egress", two);
+    cloud.settle(&[&with_egress]);
     std::fs::remove_file(cloud.terraform.work().join("terraform.tfstate")).unwrap();
     let import = || cloud.terraform.run(&["import", "-no-color", "-input=false", ADDRESS, &group]).unwrap();
     let said = import().ok().unwrap();
-    assert_says(&said, &["Rules were taken over", "2 ingress and 0 egress rules"]);
+    assert_says(&said, &["Rules were taken over", "2 ingress and 2 egress rules"]);
     cloud.settled();
     cloud.settle(&[]);
     assert_eq!(cloud.aws.rules(&group)[0].id, foreign, "a rule without the mark is not taken over beside some that have it");

@@ -157,10 +157,7 @@ impl Work<'_> {
         if wants.is_empty() {
             return Ok(());
         }
-        let mut labels: Vec<String> = wants.iter().map(|want| format!("{direction}/{}", want.name)).collect();
-        labels.sort();
-        labels.dedup();
-        let tags = mark::tags(self.owner, &labels, self.default_tags);
+        let tags = mark::tags(self.owner, wants, self.default_tags);
         let mut pauses = Pauses::new();
         let made = loop {
             match self.calls.authorize(direction, wants, &tags).await {
