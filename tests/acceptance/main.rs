@@ -13,6 +13,8 @@ mod functions;
 mod lifecycle;
 mod rotation;
 mod secrets;
+mod security_group_faults;
+mod security_group_rules;
 mod sslmode;
 mod support;
 mod tunnel;
