@@ -4,6 +4,7 @@
 mod account;
 mod arguments;
 mod authorized_keys;
+mod authorized_keys_localstack;
 mod bucket_path;
 mod cloud;
 mod connection;
