@@ -44,11 +44,14 @@
 //! # }
 //! ```
 //!
-//! Read the rooms in this order: [`path`], [`key`], [`secret`], [`backoff`] are the words, pure and small. [`ssh`] and [`postgres`] talk to one
+//! Read the rooms in this order: [`path`], [`key`], [`secret`], [`cidr`], [`backoff`] are the words, pure and small. [`ssh`] and [`postgres`] talk to one
 //! kind of peer each. [`check`] walks a route. [`provider`] is what Terraform wants, [`tfplugin`] what it says.
 
+#[cfg(feature = "aws")]
+pub mod aws;
 pub mod backoff;
 pub mod check;
+pub mod cidr;
 pub mod key;
 pub mod path;
 pub mod postgres;

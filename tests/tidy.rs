@@ -10,17 +10,17 @@ const LONGEST: usize = 400;
 
 /// Which room may use which: an arrow is the only way a `use crate::…` may point.
 fn doors() -> BTreeMap<&'static str, Vec<&'static str>> {
-    let words = vec!["path", "key", "secret", "backoff"];
+    let words = vec!["path", "key", "secret", "backoff", "cidr"];
     let mut doors = BTreeMap::new();
     for word in &words {
         doors.insert(*word, words.clone());
     }
-    for world in ["ssh", "postgres"] {
+    for world in ["ssh", "postgres", "aws"] {
         doors.insert(world, words.clone());
     }
     doors.insert("tfplugin", words.clone());
     doors.insert("check", [words.clone(), vec!["ssh", "postgres"]].concat());
-    doors.insert("provider", [words, vec!["ssh", "postgres", "check", "tfplugin"]].concat());
+    doors.insert("provider", [words, vec!["ssh", "postgres", "aws", "check", "tfplugin"]].concat());
     doors
 }
 

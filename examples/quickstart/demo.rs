@@ -1,4 +1,4 @@
-//! `make demo`: runs the quickstart against a lab of real parts, shows the path, rotates the keys, and cleans up.
+//! `make demo`: runs the quickstart against a lab of real parts and a double of AWS, shows the path, changes it, and cleans up.
 
 mod provider;
 
@@ -9,11 +9,14 @@ use std::time::{Duration, Instant};
 use anyhow::{Context, Result, ensure};
 use bastion::path::picture::{self, Reach};
 use bastion::path::route::{Bastion, Database, Host, Port, Route};
-use lab::{Found, Lab, Terraform};
+use lab::{Aws, BucketOptions, Found, KeyBucket, Lab, S3Caller, Terraform};
 use serde_json::{Value, json};
 
-/// How long the lab's bastion takes to notice new keys: long enough to see the wait, short enough for a demonstration.
-const SYNC_DELAY: Duration = Duration::from_secs(3);
+/// How often the lab's bastion copies keys from its bucket: seldom enough to see the wait, often enough for a demonstration.
+const SYNC_PERIOD: Duration = Duration::from_secs(3);
+
+/// From where the data system comes, and from where it comes later. Addresses for documentation (RFC 5737).
+const EGRESS: [&str; 2] = [r#"["192.0.2.10", "192.0.2.11"]"#, r#"["192.0.2.11", "198.51.100.7"]"#];
 
 /// The login on the bastion.
 const USER: &str = "neosync";
@@ -23,28 +26,21 @@ fn main() -> Result<()> {
     let provider = provider::build()?;
     let built = Instant::now();
 
-    say("A lab on this machine: a real sshd as the bastion, a real Postgres behind it, nothing beyond loopback")?;
-    let lab = Lab::start_with(lab::Bastion::builder().sync_delay(SYNC_DELAY))?;
-    let database = &lab.logical;
-    line(&format!(
-        "bastion    {} (copies public keys from {} after {} s)",
-        lab.bastion.host_port(),
-        lab.bastion.drop_folder().display(),
-        SYNC_DELAY.as_secs()
-    ))?;
-    line(&format!("database   {}:{}, a name that only the bastion resolves", lab::DATABASE_HOST, database.port()))?;
+    say("A lab on this machine: a real sshd as the bastion, a real Postgres behind it, moto as AWS behind a strict proxy")?;
+    let place = Place::start()?;
+    let (lab, aws) = (&place.lab, &place.aws);
+    line(&format!("bastion    {} (copies keys from s3://{} every {} s)", lab.bastion.host_port(), place.bucket, SYNC_PERIOD.as_secs()))?;
+    line(&format!("database   {}:{}, a name that only the bastion resolves", lab::DATABASE_HOST, lab.logical.port()))?;
+    line(&format!("AWS        {}, security group {}", aws.endpoint(), place.group))?;
 
     let mut terraform = Terraform::new(&provider, Found::Mirror)?;
     terraform.copy_from(&Path::new(env!("CARGO_MANIFEST_DIR")).join("examples/quickstart"))?;
-    inputs(&mut terraform, &lab)?;
+    place.inputs(&mut terraform)?;
 
     say("terraform init")?;
     terraform.show(&["init", "-input=false"])?;
-    say("terraform apply: make the keys, tell the bastion, prove the path")?;
-    line(&format!(
-        "The bastion notices new keys after {} s: the connection waits for that, and says so with TF_LOG_PROVIDER=INFO.",
-        SYNC_DELAY.as_secs()
-    ))?;
+    say("terraform apply: make the keys, put them into the bucket, open the security group, prove the path")?;
+    line("The bastion does not know the keys before its next copy: the connection waits for that, and says so with TF_LOG_PROVIDER=INFO.")?;
     terraform.show(&["plan", "-input=false", "-out=plan"])?;
     terraform.show(&["apply", "-input=false", "plan"])?;
     // A login whose keys have never synced does not exist yet, which sshd notes in another way.
@@ -52,7 +48,8 @@ fn main() -> Result<()> {
     if refused > 0 {
         line(&format!("sshd refused the key {refused} time(s) before it had synced; the connection waited."))?;
     }
-    show_path(&terraform, &lab)?;
+    show_path(&terraform, lab)?;
+    place.show_group()?;
 
     say("terraform plan once more: nothing to do")?;
     ensure!(terraform.settled()?, "the second plan is not empty");
@@ -69,10 +66,17 @@ fn main() -> Result<()> {
     line(&format!("in use     {used}  (what was key 2; sshd's log names it too)"))?;
     line(&format!("stands by  {fresh}  (new)"))?;
 
+    say("The data system comes from other addresses: the new rule is there before the old one goes")?;
+    terraform.set("egress_addresses", EGRESS[1]);
+    aws.forget_calls();
+    terraform.show(&["apply", "-input=false", "-auto-approve"])?;
+    place.show_group()?;
+    place.show_changes()?;
+
     say("terraform destroy: nothing is left")?;
     terraform.show(&["destroy", "-input=false", "-auto-approve"])?;
-    let left = std::fs::read_dir(lab.bastion.drop_folder())?.count();
-    ensure!(left == 0, "{left} keys are left in the bastion's folder");
+    let left = (aws.object_keys(&place.bucket)?, aws.rules(&place.group));
+    ensure!(left.0.is_empty() && left.1.is_empty(), "keys or rules are left: {left:?}");
     ensure!(terraform.state()?.contains("\"resources\": []"), "objects are left in state");
 
     let took = (built - began, built.elapsed());
@@ -82,20 +86,80 @@ fn main() -> Result<()> {
     Ok(())
 }
 
-fn inputs(terraform: &mut Terraform, lab: &Lab) -> Result<()> {
-    let bastion = json!({
-        "host": lab.bastion.host(),
-        "port": lab.bastion.port(),
-        "user": USER,
-        "host_key": lab.bastion.host_public_key()?,
-        "key_folder": lab.bastion.drop_folder(),
-    });
-    let database = json!({ "host": lab::DATABASE_HOST, "port": lab.logical.port(), "user": lab::ROLE, "name": lab::DATABASE, "ca": lab.authority.pem() });
-    terraform.set("bastion", bastion.to_string());
-    terraform.set("database", database.to_string());
-    terraform.set("password", lab.password());
-    terraform.set("passphrase", "a passphrase for the demo");
-    Ok(())
+/// What the quickstart works on.
+struct Place {
+    lab: Lab,
+    aws: Aws,
+    bucket: String,
+    kms_key: String,
+    group: String,
+}
+
+impl Place {
+    fn start() -> Result<Self> {
+        let aws = Aws::start()?;
+        let kms_key = aws.make_kms_key();
+        let bucket = aws.make_bucket("bastion", BucketOptions::default().kms_key(&kms_key).versioned())?;
+        let group = aws.make_vpc_group("bastion")?;
+        let caller = S3Caller {
+            endpoint: aws.endpoint(),
+            region: aws.region().to_owned(),
+            access_key: "AKIABASTIONBASTION01".to_owned(),
+            secret_key: aws.secret_key().to_owned(),
+        };
+        let from = KeyBucket { bucket: bucket.clone(), caller };
+        let lab = Lab::start_with(lab::Bastion::builder().bucket(from).sync_period(SYNC_PERIOD))?;
+        Ok(Self { lab, aws, bucket, kms_key, group })
+    }
+
+    fn inputs(&self, terraform: &mut Terraform) -> Result<()> {
+        let (lab, aws) = (&self.lab, &self.aws);
+        let bastion = json!({
+            "host": lab.bastion.host(),
+            "port": lab.bastion.port(),
+            "user": USER,
+            "host_key": lab.bastion.host_public_key()?,
+            "bucket": self.bucket,
+            "kms_key_arn": self.kms_key,
+            "security_group_id": self.group,
+            "key_sync_peers": [aws.amazons_prefix_list("s3")?],
+        });
+        let database = json!({
+            "host": lab::DATABASE_HOST,
+            "port": lab.logical.port(),
+            "user": lab::ROLE,
+            "name": lab::DATABASE,
+            "ca": lab.authority.pem(),
+            "peers": [aws.make_subnet("10.20.0.0/24")?],
+        });
+        terraform.set("aws", json!({ "region": aws.region(), "endpoint": aws.endpoint() }).to_string());
+        terraform.set("bastion", bastion.to_string());
+        terraform.set("database", database.to_string());
+        terraform.set("egress_addresses", EGRESS[0]);
+        terraform.set("password", lab.password());
+        terraform.set("passphrase", "a passphrase for the demo");
+        terraform.env("AWS_ACCESS_KEY_ID", aws.access_key());
+        terraform.env("AWS_SECRET_ACCESS_KEY", aws.secret_key());
+        Ok(())
+    }
+
+    /// The security group as AWS has it.
+    fn show_group(&self) -> Result<()> {
+        say(&format!("The security group {}", self.group))?;
+        let rules = self.aws.rules(&self.group);
+        ensure!(rules.len() == 4, "{} rules are in the group", rules.len());
+        rules.iter().try_for_each(|rule| {
+            line(&format!("{:<8} {} {:<6} {}", format!("{:?}", rule.direction), rule.protocol, rule.from_port, rule.peer))
+        })
+    }
+
+    /// The calls that changed the group, in their order.
+    fn show_changes(&self) -> Result<()> {
+        let changes = self.aws.calls().into_iter().filter(|call| call.service == "ec2" && !call.action.starts_with("Describe"));
+        let changes: Vec<String> = changes.map(|call| call.action).collect();
+        ensure!(changes == ["AuthorizeSecurityGroupIngress", "RevokeSecurityGroupIngress"], "the group was changed by {changes:?}");
+        line(&format!("The calls that changed it, in this order: {}", changes.join(", ")))
+    }
 }
 
 fn output(terraform: &Terraform, name: &str) -> Result<Value> {

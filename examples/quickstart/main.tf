@@ -1,10 +1,18 @@
-# The whole path on one page: two key pairs for a bastion login, the bastion told of them, a Postgres connection proven through it.
-# `make demo` runs this against a real sshd and a real Postgres on this machine.
+# The whole path on one page: two key pairs for a bastion login, both public keys in the bastion's bucket, its security group opened, and a
+# Postgres connection proven through it. `make demo` runs this against real parts on this machine, and a double of AWS.
 
 terraform {
   required_version = ">= 1.11" # write-only arguments
   required_providers {
     bastion = { source = "terraform.local/bastion/bastion" }
+  }
+}
+
+# Credentials come from the standard chain: environment, profiles, SSO, instance metadata.
+provider "bastion" {
+  aws = {
+    region    = var.aws.region
+    endpoints = var.aws.endpoint == null ? null : { ec2 = var.aws.endpoint, s3 = var.aws.endpoint, sts = var.aws.endpoint }
   }
 }
 
@@ -23,37 +31,25 @@ resource "bastion_ssh_tunnel_connection" "orders" {
   }
 }
 
-# Both public keys of the login, each allowed to forward to the database only.
-locals {
-  key_file = "${var.bastion.key_folder}/${var.bastion.user}.pub"
-  authorized_keys = join("\n", [
-    for key in bastion_ssh_tunnel_connection.orders.public_keys :
-    provider::bastion::authorized_key(key, ["${var.database.host}:${var.database.port}"])
-  ])
+# Both public keys of the login in one object of the bucket that the bastion copies from, each allowed to forward to the database only.
+resource "bastion_authorized_keys" "orders" {
+  bucket      = var.bastion.bucket
+  kms_key_id  = var.bastion.kms_key_arn
+  user        = bastion_ssh_tunnel_connection.orders.user
+  public_keys = bastion_ssh_tunnel_connection.orders.public_keys
+  permit_open = ["${var.database.host}:${var.database.port}"]
 }
 
-# Tells the bastion. Here that is a file in a folder that the bastion copies from every now and then, as a bastion that syncs its
-# keys from a bucket does.
-resource "terraform_data" "authorized_keys" {
-  triggers_replace = [local.key_file, local.authorized_keys]
+# Open for the addresses that the data system comes from, and to the database and S3: without S3 no key ever arrives.
+resource "bastion_security_group_rules" "bastion" {
+  security_group_id = var.bastion.security_group_id
 
-  provisioner "local-exec" {
-    command = "printf '%s\\n' \"$KEYS\" > \"$FILE.new\" && mv \"$FILE.new\" \"$FILE\""
-    environment = {
-      FILE = local.key_file
-      KEYS = local.authorized_keys
-    }
+  ingress = {
+    orders = { port = var.bastion.port, peers = var.egress_addresses }
   }
-}
-
-# Takes the login away again, at destroy.
-resource "terraform_data" "login" {
-  input            = local.key_file
-  triggers_replace = local.key_file
-
-  provisioner "local-exec" {
-    when    = destroy
-    command = "rm -f '${self.output}'"
+  egress = {
+    postgres = { port = var.database.port, peers = var.database.peers }
+    key_sync = { port = 443, peers = var.bastion.key_sync_peers }
   }
 }
 
@@ -79,12 +75,18 @@ resource "bastion_postgres_connection" "orders" {
     tables      = ["public.orders"]
   }
 
-  triggers = { keys = terraform_data.authorized_keys.id }
+  triggers   = { keys = bastion_authorized_keys.orders.etag }
+  depends_on = [bastion_security_group_rules.bastion]
 }
 
 output "path" {
   description = "The path, stage by stage, as it was proven."
   value       = [for hop in bastion_postgres_connection.orders.path : format("%-13s %-8s %s", hop.stage, hop.status, hop.note)]
+}
+
+output "rules" {
+  description = "The rules of the security group, by direction and name."
+  value       = bastion_security_group_rules.bastion.rules
 }
 
 output "server_version" {

@@ -17,6 +17,7 @@
 //! Every server ends, and every file goes, when its value is dropped or when the process that holds it dies, also by `kill -9`. Linux
 //! only: it reads /proc, and the logins are libnss_wrapper's.
 
+mod aws;
 mod bastion;
 mod certificates;
 mod forward;
@@ -34,7 +35,10 @@ mod terraform;
 mod tools;
 mod wait;
 
-pub use bastion::{Bastion, BastionBuilder, ClientKey, KeyType, Login};
+pub use aws::{
+    Allow, Aws, BucketOptions, Call, Deny, Direction, Elsewhere, Fault, Head, Moto, On, Pause, Rule, S3Answer, S3Call, S3Caller, S3Client,
+};
+pub use bastion::{Bastion, BastionBuilder, ClientKey, KeyBucket, KeyType, Login};
 pub use certificates::{Authority, Certificate, Identity};
 pub use forward::Forward;
 pub use lab::{DATABASE, DATABASE_HOST, Lab, PUBLICATION, ROLE, TABLE};

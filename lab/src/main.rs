@@ -9,7 +9,9 @@ use std::{
 };
 
 use anyhow::{Context, Result, anyhow, bail};
-use lab::{Bastion, ClientKey, DATABASE, DATABASE_HOST, KeyType, Lab, PUBLICATION, Postgres, ROLE};
+use lab::{
+    Aws, Bastion, BucketOptions, ClientKey, DATABASE, DATABASE_HOST, KeyBucket, KeyType, Lab, PUBLICATION, Postgres, ROLE, S3Caller,
+};
 use serde_json::json;
 use signal_hook::{
     consts::{SIGHUP, SIGINT, SIGTERM},
@@ -17,10 +19,11 @@ use signal_hook::{
 };
 
 const HELP: &str = "\
-A bastion and two private databases, for real, on loopback.
+A bastion and two private databases, for real, on loopback; with --aws also a double of AWS.
 
-Usage: lab up [--sync-delay 5s] [--json] [--until-eof]
+Usage: lab up [--aws] [--sync-delay 5s] [--json] [--until-eof]
 
+  --aws                  a strict double of AWS, too: a bucket that the bastion copies keys from, a security group, a subnet
   --sync-delay DURATION  how long a dropped public key takes to become a login's (default 0s; units ms, s, m)
   --json                 print the endpoints as one line of JSON
   --until-eof            end when standard input ends, too; else only by Ctrl-C or SIGTERM
@@ -33,9 +36,15 @@ Everything that it started and wrote is gone when it ends, also when it is kille
 const GUEST: &str = "guest";
 
 struct Up {
+    cloud: Cloud,
     sync_delay: Duration,
     output: Output,
     end: End,
+}
+
+enum Cloud {
+    None,
+    Aws,
 }
 
 enum Output {
@@ -66,12 +75,21 @@ fn run(arguments: impl Iterator<Item = String>) -> Result<()> {
     };
     // Before the start, so that a signal during it does not leave by the short way.
     let end = end(&up.end)?;
-    let lab = Lab::start_with(Bastion::builder().sync_delay(up.sync_delay))?;
+    let cloud = match up.cloud {
+        Cloud::None => None,
+        Cloud::Aws => Some(Account::start()?),
+    };
+    let bastion = Bastion::builder().sync_delay(up.sync_delay);
+    let bastion = match &cloud {
+        None => bastion,
+        Some(account) => bastion.bucket(account.for_bastion()),
+    };
+    let lab = Lab::start_with(bastion)?;
     let key = lab.bastion.client_key(KeyType::Ed25519)?;
     lab.bastion.authorize(GUEST, &[&key.public_key])?;
     let text = match up.output {
-        Output::Text => text(&lab, &key, up.sync_delay)?,
-        Output::Json => format!("{}\n", json(&lab, &key)?),
+        Output::Text => text(&lab, &key, up.sync_delay)? + &cloud.as_ref().map_or(String::new(), Account::text),
+        Output::Json => format!("{}\n", json(&lab, &key, cloud.as_ref())?),
     };
     let mut stdout = std::io::stdout();
     // Whoever reads the endpoints may close the pipe when it has them.
@@ -85,10 +103,11 @@ fn parse(mut arguments: impl Iterator<Item = String>) -> Result<Option<Up>> {
         None | Some("--help" | "-h" | "help") => return Ok(None),
         Some(other) => bail!("`{other}` is no command; see --help"),
     }
-    let mut up = Up { sync_delay: Duration::ZERO, output: Output::Text, end: End::Signal };
+    let mut up = Up { cloud: Cloud::None, sync_delay: Duration::ZERO, output: Output::Text, end: End::Signal };
     while let Some(argument) = arguments.next() {
         match argument.as_str() {
             "--help" | "-h" => return Ok(None),
+            "--aws" => up.cloud = Cloud::Aws,
             "--json" => up.output = Output::Json,
             "--until-eof" => up.end = End::SignalOrEof,
             "--sync-delay" => up.sync_delay = duration(&arguments.next().context("--sync-delay wants a duration, such as 5s")?)?,
@@ -126,7 +145,72 @@ fn end(end: &End) -> Result<mpsc::Receiver<()>> {
     Ok(receiver)
 }
 
-fn json(lab: &Lab, key: &ClientKey) -> Result<serde_json::Value> {
+/// A double of AWS with what a bastion has there.
+struct Account {
+    aws: Aws,
+    bucket: String,
+    kms_key: String,
+    group: String,
+    subnet: String,
+    s3: String,
+}
+
+impl Account {
+    fn start() -> Result<Account> {
+        let aws = Aws::start()?;
+        let kms_key = aws.make_kms_key();
+        let bucket = aws.make_bucket("bastion", BucketOptions::default().kms_key(&kms_key).versioned())?;
+        let (group, subnet) = (aws.make_vpc_group("bastion")?, aws.make_subnet("10.20.0.0/24")?);
+        let s3 = aws.amazons_prefix_list("s3")?;
+        Ok(Account { aws, bucket, kms_key, group, subnet, s3 })
+    }
+
+    fn for_bastion(&self) -> KeyBucket {
+        let caller = S3Caller {
+            endpoint: self.aws.endpoint(),
+            region: self.aws.region().to_owned(),
+            access_key: "AKIABASTIONBASTION01".to_owned(),
+            secret_key: self.aws.secret_key().to_owned(),
+        };
+        KeyBucket { bucket: self.bucket.clone(), caller }
+    }
+
+    fn text(&self) -> String {
+        let Account { aws, bucket, kms_key, group, subnet, s3 } = self;
+        let (endpoint, region, account, key, secret) = (aws.endpoint(), aws.region(), aws.account_id(), aws.access_key(), aws.secret_key());
+        format!(
+            "
+A double of AWS, moto behind a strict proxy:
+
+  endpoint   {endpoint}, region {region}, account {account}
+  bucket     {bucket}, encrypted with {kms_key}
+             public-keys/<login>.pub in there becomes the login's authorized_keys every 2 s
+  group      {group}, without rules
+  subnet     {subnet}, 10.20.0.0/24
+  S3         {s3}, its prefix list
+
+  export AWS_ACCESS_KEY_ID={key} AWS_SECRET_ACCESS_KEY={secret} AWS_REGION={region} AWS_ENDPOINT_URL={endpoint}
+"
+        )
+    }
+
+    fn json(&self) -> serde_json::Value {
+        json!({
+            "endpoint": self.aws.endpoint(),
+            "region": self.aws.region(),
+            "account_id": self.aws.account_id(),
+            "access_key": self.aws.access_key(),
+            "secret_key": self.aws.secret_key(),
+            "bucket": self.bucket,
+            "kms_key": self.kms_key,
+            "security_group": self.group,
+            "subnet": self.subnet,
+            "s3_prefix_list": self.s3,
+        })
+    }
+}
+
+fn json(lab: &Lab, key: &ClientKey, cloud: Option<&Account>) -> Result<serde_json::Value> {
     let cluster = |cluster: &Postgres| json!({ "host": DATABASE_HOST, "address": "127.0.0.1", "port": cluster.port() });
     Ok(json!({
         "bastion": {
@@ -143,6 +227,7 @@ fn json(lab: &Lab, key: &ClientKey) -> Result<serde_json::Value> {
         "role": ROLE,
         "password": lab.password(),
         "publication": PUBLICATION,
+        "aws": cloud.map(Account::json),
     }))
 }
 

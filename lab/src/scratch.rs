@@ -113,11 +113,17 @@ impl Scratch {
 
     /// A command that runs as the servers' account, with an environment of nothing but PATH.
     pub(crate) fn command(&self, program: impl AsRef<OsStr>) -> Command {
-        let mut command = Command::new(program);
-        command.env_clear().env("PATH", "/usr/local/bin:/usr/bin:/bin:/usr/sbin:/sbin").env("LC_ALL", "C").current_dir("/");
+        let mut command = self.own_command(program);
         if let Account::Other { uid, gid } = self.account {
             command.uid(uid).gid(gid);
         }
+        command
+    }
+
+    /// As [`Scratch::command`], as the lab's own account.
+    pub(crate) fn own_command(&self, program: impl AsRef<OsStr>) -> Command {
+        let mut command = Command::new(program);
+        command.env_clear().env("PATH", "/usr/local/bin:/usr/bin:/bin:/usr/sbin:/sbin").env("LC_ALL", "C").current_dir("/");
         command
     }
 

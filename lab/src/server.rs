@@ -6,7 +6,7 @@ use std::{
     io::Write,
     os::unix::process::CommandExt,
     path::PathBuf,
-    process::{Child, ChildStdin, Stdio},
+    process::{Child, ChildStdin, Command, Stdio},
     sync::Arc,
     time::Duration,
 };
@@ -42,10 +42,18 @@ pub(crate) struct Server {
 impl Server {
     /// Starts `command` as the servers' account; what it prints goes to `<name>.log` in the folder.
     pub(crate) fn start(scratch: &Arc<Scratch>, name: &str, ending: &Ending, command: &[OsString]) -> Result<Server> {
+        Server::supervise(scratch, scratch.command("/bin/sh"), name, ending, command)
+    }
+
+    /// As [`Server::start`], as the lab's own account: for programs that live where the servers' account may not look.
+    pub(crate) fn start_as_lab(scratch: &Arc<Scratch>, name: &str, ending: &Ending, command: &[OsString]) -> Result<Server> {
+        Server::supervise(scratch, scratch.own_command("/bin/sh"), name, ending, command)
+    }
+
+    fn supervise(scratch: &Arc<Scratch>, mut supervisor: Command, name: &str, ending: &Ending, command: &[OsString]) -> Result<Server> {
         let log = scratch.path().join(format!("{name}.log"));
         let pid_file = scratch.path().join(format!("{name}.pid"));
         let _ = fs::remove_file(&pid_file);
-        let mut supervisor = scratch.command("/bin/sh");
         supervisor.arg(scratch.write("supervise.sh", 0o600, SUPERVISOR)?).args([&pid_file, &log]);
         supervisor.args([ending.at_once, ending.gently]).args(command);
         // A process group of its own: the Ctrl-C that ends the lab must not end the supervisor before its server.

@@ -47,13 +47,14 @@ impl Ran {
 pub struct Terraform {
     folder: TempDir,
     variables: Vec<(String, String)>,
+    environment: Vec<(String, String)>,
 }
 
 impl Terraform {
     /// Makes a folder that knows a provider binary.
     pub fn new(provider: &Path, found: Found) -> Result<Self> {
         let folder = tempfile::Builder::new().prefix("bastion-terraform-").tempdir()?;
-        let this = Self { folder, variables: Vec::new() };
+        let this = Self { folder, variables: Vec::new(), environment: Vec::new() };
         fs::create_dir(this.path().join("work"))?;
         let installation = match found {
             Found::Mirror => {
@@ -103,17 +104,24 @@ impl Terraform {
         self.variables.push((name.to_owned(), value.into()));
     }
 
-    /// A command in the folder, not run yet.
+    /// Sets a variable of the environment that the provider sees, or gives it another value.
+    pub fn env(&mut self, name: &str, value: impl Into<String>) {
+        self.environment.retain(|(known, _)| known != name);
+        self.environment.push((name.to_owned(), value.into()));
+    }
+
+    /// A command in the folder, not run yet. Nothing of Amazon's own environment reaches it but what was set here.
     pub fn command(&self, arguments: &[&str]) -> Command {
         let mut command = Command::new("terraform");
         command.args(arguments).current_dir(self.work()).env("TF_CLI_CONFIG_FILE", self.path().join("cli.tfrc")).stdin(Stdio::null());
-        for (name, _) in std::env::vars().filter(|(name, _)| name.starts_with("TF_") && name != "TF_CLI_CONFIG_FILE") {
+        for (name, _) in std::env::vars().filter(|(name, _)| is_foreign(name)) {
             command.env_remove(name);
         }
         command.env("CHECKPOINT_DISABLE", "1");
         for (name, value) in &self.variables {
             command.env(format!("TF_VAR_{name}"), value);
         }
+        command.envs(self.environment.iter().map(|(name, value)| (name, value)));
         command
     }
 
@@ -152,6 +160,10 @@ impl Terraform {
     pub fn state(&self) -> Result<String> {
         fs::read_to_string(self.work().join("terraform.tfstate")).context("there is no state")
     }
+}
+
+fn is_foreign(variable: &str) -> bool {
+    (variable.starts_with("TF_") && variable != "TF_CLI_CONFIG_FILE") || variable.starts_with("AWS_")
 }
 
 fn architecture() -> &'static str {

@@ -8,7 +8,7 @@ use super::heard::Heard;
 use super::picture::{self, Reach};
 use super::route::Route;
 use super::stage::Stage;
-use super::words::{Scene, TIE};
+use super::words::{Scene, TIE, Words};
 use crate::key::PublicKey;
 
 /// The verdict on a walk that failed. Its `Display` is the text below the summary line, fourteen lines at the most.
@@ -89,7 +89,7 @@ const MOST_LINES: usize = 14;
 
 /// What is left out of a text that would be too long, the least needed first; each measure comes on top of those before it.
 #[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
-enum Economy {
+pub(super) enum Economy {
     None,
     /// The picture in two lines, long names without their middles.
     Picture,
@@ -134,32 +134,39 @@ impl Diagnosis {
             writeln!(page)?;
         }
         let ended = matches!(self.cause, Cause::Interrupted { .. } | Cause::OutOfTime { .. });
-        if self.cause.is_heard() || (ended && !self.heard.is_empty()) {
-            labelled(page, "Heard", "", &self.heard_line(economy))?;
-        }
-        if !words.means.is_empty() && economy < Economy::Meaning {
-            labelled(page, "Means", "", &words.means)?;
-        }
-        self.write_remedies(page, &words.remedies, economy)?;
-        write!(page, "  Code    {}, see docs/diagnoses.md#{}", self.code(), self.cause.anchor())
+        let heard = (self.cause.is_heard() || (ended && !self.heard.is_empty())).then(|| self.heard_line(economy));
+        let code = format!("{}, see docs/diagnoses.md#{}", self.code(), self.cause.anchor());
+        write_words(page, heard.as_deref(), &words, economy, &code)
     }
+}
 
-    fn write_remedies(&self, page: &mut String, remedies: &[String], economy: Economy) -> fmt::Result {
-        let several = remedies.len() > 1;
-        for (index, remedy) in remedies.iter().enumerate() {
-            let label = if index == 0 { "Do" } else { "" };
-            let number = if several { format!("{}. ", index + 1) } else { String::new() };
-            let before = page.len();
-            labelled(page, label, &number, remedy)?;
-            // What has to follow: that there is more, and the code.
-            let needed = if index + 1 < remedies.len() { 2 } else { 1 };
-            if economy == Economy::Remedies && page.lines().count() + needed > MOST_LINES {
-                page.truncate(before);
-                return writeln!(page, "{:MARGIN$}and {} more", "", remedies.len() - index);
-            }
-        }
-        Ok(())
+/// Writes what follows the picture: what was heard, what it means, what to do, the code.
+pub(super) fn write_words(page: &mut String, heard: Option<&str>, words: &Words, economy: Economy, code: &str) -> fmt::Result {
+    if let Some(heard) = heard {
+        labelled(page, "Heard", "", heard)?;
     }
+    if !words.means.is_empty() && economy < Economy::Meaning {
+        labelled(page, "Means", "", &words.means)?;
+    }
+    write_remedies(page, &words.remedies, economy)?;
+    write!(page, "  Code    {code}")
+}
+
+fn write_remedies(page: &mut String, remedies: &[String], economy: Economy) -> fmt::Result {
+    let several = remedies.len() > 1;
+    for (index, remedy) in remedies.iter().enumerate() {
+        let label = if index == 0 { "Do" } else { "" };
+        let number = if several { format!("{}. ", index + 1) } else { String::new() };
+        let before = page.len();
+        labelled(page, label, &number, remedy)?;
+        // What has to follow: that there is more, and the code.
+        let needed = if index + 1 < remedies.len() { 2 } else { 1 };
+        if economy == Economy::Remedies && page.lines().count() + needed > MOST_LINES {
+            page.truncate(before);
+            return writeln!(page, "{:MARGIN$}and {} more", "", remedies.len() - index);
+        }
+    }
+    Ok(())
 }
 
 /// Writes a labelled line, folded between words, what follows the first line aligned under its text.

@@ -7,6 +7,7 @@ pub mod event;
 pub mod finding;
 pub mod heard;
 pub mod picture;
+pub mod refusal;
 pub mod route;
 pub mod stage;
 pub mod words;

@@ -1,17 +1,41 @@
-//! The provider block. Empty so far: nothing here needs an account.
+//! The provider block.
 
+use super::Shared;
+#[cfg(feature = "aws")]
+use super::aws::{self, AwsModel};
 use crate::tfplugin::diagnostic::Diagnostics;
 use crate::tfplugin::kind::Configuration;
+#[cfg(feature = "aws")]
+use crate::tfplugin::model::Attr;
 use crate::tfplugin::model::model;
 use crate::tfplugin::schema::Schema;
 
+#[cfg(feature = "aws")]
+model! {
+    /// `provider "bastion" {}`.
+    pub struct ConfigModel {
+        /// The AWS account.
+        pub aws: Attr<AwsModel>,
+    }
+}
+
+#[cfg(not(feature = "aws"))]
 model! {
     /// `provider "bastion" {}`.
     pub struct ConfigModel {}
 }
 
 /// The provider's configuration.
-pub struct Config;
+pub struct Config {
+    #[cfg_attr(not(feature = "aws"), expect(dead_code, reason = "there is nothing to configure then"))]
+    shared: Shared,
+}
+
+impl Config {
+    pub(super) fn new(shared: &Shared) -> Self {
+        Self { shared: shared.clone() }
+    }
+}
 
 impl Configuration for Config {
     type Model = ConfigModel;
@@ -20,15 +44,25 @@ impl Configuration for Config {
         Schema {
             version: 0,
             description: "Makes the path from a data system through an SSH bastion to a private Postgres, and proves that it works.",
-            attributes: Vec::new(),
+            attributes: vec![
+                #[cfg(feature = "aws")]
+                aws::attribute(),
+            ],
         }
     }
 
-    fn validate(&self, _config: &ConfigModel) -> Diagnostics {
-        Diagnostics::new()
+    #[cfg_attr(not(feature = "aws"), expect(unused_variables, unused_mut, reason = "there is nothing to configure then"))]
+    fn validate(&self, config: &ConfigModel) -> Diagnostics {
+        let mut diagnostics = Diagnostics::new();
+        #[cfg(feature = "aws")]
+        aws::validate(&config.aws, &mut diagnostics);
+        diagnostics
     }
 
-    fn configure(&self, _config: ConfigModel, _terraform_version: &str) -> Diagnostics {
+    #[cfg_attr(not(feature = "aws"), expect(unused_variables, reason = "there is nothing to configure then"))]
+    fn configure(&self, config: ConfigModel, _terraform_version: &str) -> Diagnostics {
+        #[cfg(feature = "aws")]
+        self.shared.aws.set(&config.aws);
         Diagnostics::new()
     }
 }

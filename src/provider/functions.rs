@@ -1,5 +1,6 @@
-//! `provider::bastion::…`: pure functions about keys.
+//! `provider::bastion::…`: pure functions about keys and addresses.
 
+use crate::cidr;
 use crate::key::{PublicKey, authorized_keys_line};
 use crate::tfplugin::kind::{Function, FunctionError, Parameter, Signature};
 use crate::tfplugin::schema::Type;
@@ -85,5 +86,40 @@ impl Function for AuthorizedKey {
         let targets: Vec<String> = targets.collect::<Result<_, _>>()?;
         let line = authorized_keys_line(&key, &targets, "");
         line.map(Value::String).map_err(|error| FunctionError { text: error.to_string(), argument: Some(1) })
+    }
+}
+
+/// `cidr(address)`: an address as the CIDR block that firewalls take.
+pub(super) struct Cidr;
+
+impl Function for Cidr {
+    fn name(&self) -> &'static str {
+        "cidr"
+    }
+
+    fn signature(&self) -> Signature {
+        let address = Parameter {
+            name: "address",
+            r#type: Type::String,
+            description: "An IP address, or a CIDR block without bits beyond its prefix.",
+            allow_null: false,
+        };
+        Signature {
+            summary: "An address as the CIDR block that firewalls take",
+            description: "The CIDR block of an address: `54.69.79.83` becomes `54.69.79.83/32`, an IPv6 address its /128 in the shortest spelling. A \
+                CIDR block stays what it is. `10.1.2.3/8` is refused, because a firewall would store `10.0.0.0/8`.",
+            parameters: vec![address],
+            variadic: None,
+            returns: Type::String,
+        }
+    }
+
+    fn call(&self, arguments: Vec<Value>) -> Result<Value, FunctionError> {
+        let text = match arguments.first() {
+            Some(Value::String(text)) => text.as_str(),
+            _ => "",
+        };
+        let parsed = text.parse().map(|network: cidr::Cidr| Value::String(network.to_string()));
+        parsed.map_err(|error: cidr::CidrError| FunctionError { text: error.to_string(), argument: Some(0) })
     }
 }

@@ -1,10 +1,16 @@
 //! What Terraform wants: the provider's configuration and its resources, one file each.
 
+#[cfg(feature = "aws")]
+mod authorized_keys;
+#[cfg(feature = "aws")]
+mod aws;
 mod config;
 mod duration;
 mod functions;
 mod keyring;
 mod postgres_connection;
+#[cfg(feature = "aws")]
+mod security_group_rules;
 mod ssh_tunnel_connection;
 mod tunnel;
 
@@ -21,17 +27,31 @@ use crate::tfplugin::erased::Registry;
 struct Shared {
     sessions: Sessions,
     keyring: Arc<Keyring>,
+    #[cfg(feature = "aws")]
+    aws: aws::Configured,
 }
 
 /// Everything this provider offers.
 #[must_use]
 pub fn registry() -> Registry {
     let shared = Shared::default();
-    Registry::new(config::Config)
+    let registry = Registry::new(config::Config::new(&shared))
         .resource(ssh_tunnel_connection::SshTunnelConnection::new(&shared))
         .resource(postgres_connection::PostgresConnection::new(&shared))
         .function(functions::AuthorizedKey)
-        .function(functions::Fingerprint)
+        .function(functions::Cidr)
+        .function(functions::Fingerprint);
+    with_aws(registry, &shared)
+}
+
+#[cfg(feature = "aws")]
+fn with_aws(registry: Registry, shared: &Shared) -> Registry {
+    registry.resource(authorized_keys::AuthorizedKeysResource::new(shared)).resource(security_group_rules::SecurityGroupRules::new(shared))
+}
+
+#[cfg(not(feature = "aws"))]
+fn with_aws(registry: Registry, _shared: &Shared) -> Registry {
+    registry
 }
 
 /// A fault of the program itself, which no user can mend.

@@ -44,3 +44,11 @@ fn a_bad_argument_is_named() {
     let said = evaluate(&format!("provider::bastion::authorized_key({}, [null])", quote(PUBLIC_KEY))).failed().unwrap();
     assert_says(&said, &["a target is null"]);
 }
+
+#[test]
+fn an_address_is_its_cidr_block() {
+    let said = evaluate("[for text in [\"54.69.79.83\", \"2001:DB8:0::1\", \"10.0.0.0/8\"] : provider::bastion::cidr(text)]").ok().unwrap();
+    assert_says(&said, &["\"54.69.79.83/32\"", "\"2001:db8::1/128\"", "\"10.0.0.0/8\""]);
+    let said = evaluate("provider::bastion::cidr(\"10.1.2.3/8\")").failed().unwrap();
+    assert_says(&said, &["Invalid value for \"address\" parameter", "write 10.0.0.0/8"]);
+}

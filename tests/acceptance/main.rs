@@ -1,7 +1,12 @@
 //! Acceptance: the real terraform with the built provider against the lab's real sshd and Postgres. One promise a test.
 #![cfg(test)]
 
+mod account;
 mod arguments;
+mod authorized_keys;
+mod authorized_keys_localstack;
+mod bucket_path;
+mod cloud;
 mod connection;
 mod examples;
 mod faults;
@@ -9,6 +14,8 @@ mod functions;
 mod lifecycle;
 mod rotation;
 mod secrets;
+mod security_group_faults;
+mod security_group_rules;
 mod sslmode;
 mod support;
 mod tunnel;

@@ -2,6 +2,7 @@
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
+use std::thread::JoinHandle;
 use std::time::{Duration, Instant};
 
 use bastion::check::{Request, Sessions, check};
@@ -19,6 +20,9 @@ use crate::support::{Bench, Block, PASSPHRASE, USER};
 const PERIOD: Duration = Duration::from_millis(200);
 /// How long the bastion takes to notice new keys: several periods, so that every order of events is met.
 const SYNC_DELAY: Duration = Duration::from_secs(2);
+
+/// Bounds every wait.
+const LIMIT: Duration = Duration::from_secs(10);
 
 /// The key in use by state, as a data system would read it.
 fn key_in_state(state: &str) -> Option<PrivateKey> {
@@ -55,40 +59,54 @@ fn a_client_that_connects_all_along_never_fails() {
     let blocks = |rotation| configuration(&bench, rotation);
     bench.settle(&blocks(1).each_ref());
     let first = bench.lab.bastion.logins().pop().unwrap().fingerprint;
-
-    let request = request(&bench);
-    let stop = Arc::new(AtomicBool::new(false));
-    let state = bench.terraform.work().join("terraform.tfstate");
-    let client = std::thread::spawn({
-        let stop = Arc::clone(&stop);
-        move || client(request, &state, &stop)
-    });
+    let client = Client::start(&bench);
     for rotation in [2, 3] {
         bench.settle(&blocks(rotation).each_ref());
-        let used = bench.attributes("bastion_ssh_tunnel_connection.bastion")["fingerprint_1"].as_str().unwrap().to_owned();
-        lab::wait_until("the client to use the promoted key", Duration::from_secs(10), || {
+        client.follows(&bench);
+    }
+    client.never_failed(&bench);
+    assert_ne!(bench.lab.bastion.logins().pop().unwrap().fingerprint, first);
+}
+
+/// A data system that connects all along with the key in state.
+pub struct Client {
+    stop: Arc<AtomicBool>,
+    thread: JoinHandle<(usize, Vec<String>)>,
+}
+
+impl Client {
+    pub fn start(bench: &Bench) -> Self {
+        let stop = Arc::new(AtomicBool::new(false));
+        let (request, state) = (request(bench), bench.terraform.work().join("terraform.tfstate"));
+        let until = Arc::clone(&stop);
+        Self { stop, thread: std::thread::spawn(move || client(request, &state, &until)) }
+    }
+
+    /// Waits until it uses the key that a rotation promoted, and until the bastion knows the two keys in state and no others.
+    pub fn follows(&self, bench: &Bench) {
+        let tunnel = bench.attributes("bastion_ssh_tunnel_connection.bastion");
+        let used = tunnel["fingerprint_1"].as_str().unwrap();
+        lab::wait_until("the client to use the promoted key", LIMIT, || {
             bench.lab.bastion.logins().last().is_some_and(|login| login.fingerprint == used)
         })
         .unwrap();
-        let keys = bench.attributes("bastion_ssh_tunnel_connection.bastion")["public_keys"].clone();
-        let keys: Vec<String> = serde_json::from_value(keys).unwrap();
-        lab::wait_until("the bastion to take the new keys", Duration::from_secs(10), || {
-            bench
-                .lab
-                .bastion
-                .authorized_keys(USER)
-                .is_some_and(|file| keys.iter().all(|key| file.contains(key)) && file.lines().count() == 2)
+        let keys: Vec<String> = serde_json::from_value(tunnel["public_keys"].clone()).unwrap();
+        lab::wait_until("the bastion to take the new keys", LIMIT, || {
+            let file = bench.lab.bastion.authorized_keys(USER).unwrap_or_default();
+            keys.iter().all(|key| file.contains(key)) && file.lines().count() == 2
         })
         .unwrap();
     }
-    // A few periods with the old keys gone from the bastion.
-    let tries = bench.lab.bastion.logins().len();
-    lab::wait_until("some more connections", Duration::from_secs(10), || bench.lab.bastion.logins().len() > tries + 5).unwrap();
-    stop.store(true, Ordering::Relaxed);
-    let (connections, failures) = client.join().unwrap();
-    assert!(failures.is_empty(), "{} of {connections} connections failed: {failures:#?}", failures.len());
-    assert!(connections > 20, "only {connections} connections were made");
-    assert_ne!(bench.lab.bastion.logins().pop().unwrap().fingerprint, first);
+
+    /// Ends it after a few more connections, none of which may have failed.
+    pub fn never_failed(self, bench: &Bench) {
+        let tries = bench.lab.bastion.logins().len();
+        lab::wait_until("some more connections", LIMIT, || bench.lab.bastion.logins().len() > tries + 5).unwrap();
+        self.stop.store(true, Ordering::Relaxed);
+        let (connections, failures) = self.thread.join().unwrap();
+        assert!(failures.is_empty(), "{} of {connections} connections failed: {failures:#?}", failures.len());
+        assert!(connections > 20, "only {connections} connections were made");
+    }
 }
 
 fn request(bench: &Bench) -> Request {

@@ -167,7 +167,12 @@ pub fn terraform() -> Terraform {
 
 /// Writes a configuration.
 pub fn write(terraform: &Terraform, blocks: &[&Block]) {
-    let head = format!("terraform {{\n  required_providers {{\n    bastion = {{ source = {:?} }}\n  }}\n}}\n\n", lab::SOURCE);
+    write_with(terraform, "", blocks);
+}
+
+/// Writes a configuration with a provider block.
+pub fn write_with(terraform: &Terraform, provider: &str, blocks: &[&Block]) {
+    let head = format!("terraform {{\n  required_providers {{\n    bastion = {{ source = {:?} }}\n  }}\n}}\n\n{provider}\n", lab::SOURCE);
     let text: String = blocks.iter().map(|block| format!("{block}\n")).collect();
     terraform.write("main.tf", &(head + &text)).unwrap();
 }

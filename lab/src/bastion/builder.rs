@@ -8,8 +8,12 @@ use std::{
 use anyhow::{Context, Result};
 
 use super::{
-    Bastion, KeyType, Settings, check_config, key_sync::KeySync, logins::Logins, make_host_keys, owned, start_sshd, write_config,
-    write_hosts,
+    Bastion, KeyBucket, KeyType, Settings,
+    bucket_sync::{self, BucketSync},
+    check_config,
+    key_sync::KeySync,
+    logins::Logins,
+    make_host_keys, owned, start_sshd, write_config, write_hosts,
 };
 use crate::{free_port, scratch::Scratch, tools};
 
@@ -25,11 +29,20 @@ pub struct BastionBuilder {
     host_keys: Vec<KeyType>,
     hosts: Vec<(String, String)>,
     sync_delay: Duration,
+    bucket: Option<KeyBucket>,
+    sync_period: Duration,
 }
 
 impl BastionBuilder {
     pub(super) fn new() -> BastionBuilder {
-        BastionBuilder { lines: Vec::new(), host_keys: vec![KeyType::Ed25519], hosts: Vec::new(), sync_delay: Duration::ZERO }
+        BastionBuilder {
+            lines: Vec::new(),
+            host_keys: vec![KeyType::Ed25519],
+            hosts: Vec::new(),
+            sync_delay: Duration::ZERO,
+            bucket: None,
+            sync_period: bucket_sync::PERIOD,
+        }
     }
 
     /// Lines for sshd_config; they win over the lab's own.
@@ -56,6 +69,18 @@ impl BastionBuilder {
         self
     }
 
+    /// Lets the objects `public-keys/<login>.pub` of a bucket become logins, as on a Guimove-style bastion.
+    pub fn bucket(mut self, bucket: KeyBucket) -> Self {
+        self.bucket = Some(bucket);
+        self
+    }
+
+    /// How often the bucket is looked at, 2 s by default, and for the first time after one period. A real bastion takes 5 min.
+    pub fn sync_period(mut self, period: Duration) -> Self {
+        self.sync_period = period;
+        self
+    }
+
     /// Starts sshd and waits until it listens, some 50 ms.
     pub fn start(self) -> Result<Bastion> {
         let scratch = Arc::new(Scratch::new()?);
@@ -67,7 +92,17 @@ impl BastionBuilder {
         let settings = Settings { lines: self.lines, host_keys: self.host_keys, hosts: self.hosts, version };
         let (port, server) = start_on_a_free_port(&scratch, &settings)?;
         let sync = KeySync::start(Arc::clone(&logins), drop_folder.clone(), self.sync_delay);
-        Ok(Bastion { sync, server: Mutex::new(Some(server)), logins, settings: Mutex::new(settings), port, drop_folder, scratch })
+        let bucket_sync = self.bucket.map(|bucket| BucketSync::start(Arc::clone(&logins), bucket, self.sync_period));
+        Ok(Bastion {
+            sync,
+            bucket_sync,
+            server: Mutex::new(Some(server)),
+            logins,
+            settings: Mutex::new(settings),
+            port,
+            drop_folder,
+            scratch,
+        })
     }
 }
 

@@ -35,6 +35,11 @@ impl Logins {
         self.change(user, || Ok(()))
     }
 
+    /// Whether there is such a login, with or without keys.
+    pub(crate) fn exists(&self, user: &str) -> bool {
+        self.names.lock().unwrap_or_else(PoisonError::into_inner).contains(user)
+    }
+
     /// The whole authorized_keys file of a login, which is made when it does not exist yet.
     pub(crate) fn authorize(&self, user: &str, lines: &[String]) -> Result<()> {
         let content: String = lines.iter().flat_map(|line| [line.as_str(), "\n"]).collect();

@@ -1,5 +1,6 @@
 //! The bastion: a real OpenSSH sshd on loopback, whose logins exist only in it.
 
+mod bucket_sync;
 mod builder;
 mod config;
 mod key_sync;
@@ -18,6 +19,7 @@ use std::{
 use anyhow::{Context, Result, bail, ensure};
 use rustix::process::Signal;
 
+pub use bucket_sync::KeyBucket;
 pub use builder::BastionBuilder;
 pub use config::KeyType;
 pub use log::Login;
@@ -41,8 +43,9 @@ const ENDING: Ending = Ending { at_once: "KILL", gently: "KILL" };
 /// Logins are made by name; they share one account of the machine, and none of the machine's own logins exists in here. Names that the
 /// bastion alone resolves are in its own hosts file, as in a private DNS zone.
 pub struct Bastion {
-    /// The first field to be dropped: the thread writes into the folder.
+    /// The first fields to be dropped: their threads write into the folder.
     sync: key_sync::KeySync,
+    bucket_sync: Option<bucket_sync::BucketSync>,
     server: Mutex<Option<Server>>,
     logins: Arc<logins::Logins>,
     settings: Mutex<Settings>,

@@ -1,0 +1,193 @@
+//! An account: clients for its APIs, made when they are first needed.
+
+use std::collections::HashMap;
+use std::sync::{Arc, Mutex, PoisonError};
+use std::time::Duration;
+
+use aws_config::default_provider::credentials::DefaultCredentialsChain;
+use aws_config::sts::AssumeRoleProvider;
+use aws_config::{BehaviorVersion, FrameworkMetadata, Region, SdkConfig};
+use aws_smithy_types::retry::RetryConfig;
+use aws_smithy_types::timeout::TimeoutConfig;
+use aws_types::service_config::ServiceConfigKey;
+use tokio::sync::OnceCell;
+
+use super::answer::Answer;
+use super::http;
+use super::security_group_rules::Groups;
+use super::settings::{Addressing, AssumeRole, Settings};
+use crate::path::heard::Heard;
+use crate::path::refusal::{AccountReason, Reason, Refusal};
+
+/// How the calls name their sender.
+const NAME: &str = "terraform-provider-bastion";
+
+/// How long one try of a call may take: each answers within a second, and a loaded API within some.
+const TRY: Duration = Duration::from_secs(30);
+
+/// How long a call may take with all its retries.
+const CALL: Duration = Duration::from_mins(5);
+
+/// An account, as the settings and Amazon's standard chain give it. Nothing is looked up before the first client is asked for: who needs
+/// none never waits for instance metadata.
+#[derive(Clone)]
+pub struct Account(Arc<Inner>);
+
+struct Inner {
+    settings: Settings,
+    config: OnceCell<SdkConfig>,
+    admitted: OnceCell<()>,
+    /// Where buckets turned out to be.
+    regions: Mutex<HashMap<String, String>>,
+    /// Whose turn it is at a security group.
+    groups: Groups,
+}
+
+impl Account {
+    /// An account that is not looked at yet.
+    #[must_use]
+    pub fn new(settings: Settings) -> Self {
+        Self(Arc::new(Inner {
+            settings,
+            config: OnceCell::new(),
+            admitted: OnceCell::new(),
+            regions: Mutex::default(),
+            groups: Groups::default(),
+        }))
+    }
+
+    /// What it was made with.
+    #[must_use]
+    pub fn settings(&self) -> &Settings {
+        &self.0.settings
+    }
+
+    /// The security groups that are being changed.
+    pub(super) fn groups(&self) -> &Groups {
+        &self.0.groups
+    }
+
+    /// A client for security groups.
+    ///
+    /// # Errors
+    ///
+    /// No region, or credentials for another account than an allowed one.
+    pub async fn ec2(&self) -> Result<aws_sdk_ec2::Client, Refusal> {
+        let config = self.config().await?;
+        let mut builder = aws_sdk_ec2::config::Builder::from(config);
+        if let Some(url) = &self.0.settings.endpoints.ec2 {
+            builder = builder.endpoint_url(url);
+        }
+        Ok(aws_sdk_ec2::Client::from_conf(builder.build()))
+    }
+
+    /// A client for buckets, in another region than the account's if one is given.
+    ///
+    /// # Errors
+    ///
+    /// No region, or credentials for another account than an allowed one.
+    pub async fn s3(&self, region: Option<&str>) -> Result<aws_sdk_s3::Client, Refusal> {
+        let config = self.config().await?;
+        let settings = &self.0.settings;
+        let mut builder = aws_sdk_s3::config::Builder::from(config);
+        if let Some(url) = &settings.endpoints.s3 {
+            builder = builder.endpoint_url(url);
+        }
+        if let Some(region) = region {
+            builder = builder.region(Region::new(region.to_owned()));
+        }
+        let overridden = settings.endpoints.s3.is_some() || config.endpoint_url().is_some() || configured_endpoint(config, "S3");
+        builder = builder.force_path_style(overridden || settings.addressing == Addressing::Path);
+        Ok(aws_sdk_s3::Client::from_conf(builder.build()))
+    }
+
+    /// Where a bucket turned out to be, if it is in another region than the account's.
+    pub(super) fn region_of(&self, bucket: &str) -> Option<String> {
+        self.0.regions.lock().unwrap_or_else(PoisonError::into_inner).get(bucket).cloned()
+    }
+
+    pub(super) fn note_region(&self, bucket: &str, region: &str) {
+        self.0.regions.lock().unwrap_or_else(PoisonError::into_inner).insert(bucket.to_owned(), region.to_owned());
+    }
+
+    async fn config(&self) -> Result<&SdkConfig, Refusal> {
+        let config = self.0.config.get_or_try_init(|| self.load()).await?;
+        self.0.admitted.get_or_try_init(|| self.admit(config)).await?;
+        Ok(config)
+    }
+
+    async fn load(&self) -> Result<SdkConfig, Refusal> {
+        let settings = &self.0.settings;
+        let mut loader = aws_config::defaults(BehaviorVersion::latest())
+            .http_client(http::client())
+            .retry_config(RetryConfig::standard().with_max_attempts(settings.max_retries.saturating_add(1)))
+            .timeout_config(TimeoutConfig::builder().operation_attempt_timeout(TRY).operation_timeout(CALL).build());
+        if let Ok(sender) = FrameworkMetadata::new(NAME, Some(env!("CARGO_PKG_VERSION"))) {
+            loader = loader.framework_metadata(sender);
+        }
+        if let Some(profile) = &settings.profile {
+            loader = loader.profile_name(profile);
+        }
+        if let Some(region) = &settings.region {
+            loader = loader.region(Region::new(region.clone()));
+        }
+        let config = loader.load().await;
+        if config.region().is_none() {
+            return Err(Refusal {
+                reason: Reason::Account(AccountReason::NoRegion),
+                heard: Heard::default(),
+                action: "sts:GetCallerIdentity",
+            });
+        }
+        match &settings.assume_role {
+            Some(role) => Ok(self.assumed(config, role).await),
+            None => Ok(config),
+        }
+    }
+
+    /// The same configuration in another role.
+    async fn assumed(&self, config: SdkConfig, role: &AssumeRole) -> SdkConfig {
+        let mut base = config.to_builder();
+        if let Some(url) = &self.0.settings.endpoints.sts {
+            base = base.endpoint_url(url);
+        }
+        let mut builder = AssumeRoleProvider::builder(&role.role_arn).configure(&base.build());
+        builder = builder.session_name(role.session_name.as_deref().unwrap_or(NAME));
+        if let Some(id) = &role.external_id {
+            builder = builder.external_id(id);
+        }
+        let provider = match config.credentials_provider() {
+            Some(source) => builder.build_from_provider(source).await,
+            None => builder.build_from_provider(DefaultCredentialsChain::builder().build().await).await,
+        };
+        config.into_builder().credentials_provider(aws_types::sdk_config::SharedCredentialsProvider::new(provider)).build()
+    }
+
+    /// Asks whose credentials they are, once, if it matters.
+    async fn admit(&self, config: &SdkConfig) -> Result<(), Refusal> {
+        const ACTION: &str = "sts:GetCallerIdentity";
+        let settings = &self.0.settings;
+        if settings.allowed_account_ids.is_empty() {
+            return Ok(());
+        }
+        let mut builder = aws_sdk_sts::config::Builder::from(config);
+        if let Some(url) = &settings.endpoints.sts {
+            builder = builder.endpoint_url(url);
+        }
+        let asked = aws_sdk_sts::Client::from_conf(builder.build()).get_caller_identity().send().await;
+        let identity = asked.map_err(|error| Answer::of(&error).refusal_of_account(ACTION))?;
+        let found = identity.account().unwrap_or_default();
+        if settings.allowed_account_ids.contains(found) {
+            return Ok(());
+        }
+        let reason = Reason::Account(AccountReason::OtherAccount { found: found.to_owned() });
+        Err(Refusal { reason, heard: Heard::default(), action: ACTION })
+    }
+}
+
+/// Whether environment or profile give a service an endpoint of its own.
+fn configured_endpoint(config: &SdkConfig, service: &'static str) -> bool {
+    let key = ServiceConfigKey::builder().service_id(service).env("AWS_ENDPOINT_URL").profile("endpoint_url").build();
+    let Ok(key) = key else { return false };
+    config.service_config().is_some_and(|loaded| loaded.load_config(key).is_some())
+}

@@ -1,0 +1,112 @@
+//! A rule of a security group: what identifies it, and what else it holds.
+
+use std::collections::BTreeMap;
+use std::fmt;
+
+use super::id::{GroupId, PrefixListId};
+use super::traffic::Traffic;
+use crate::cidr::Cidr;
+
+/// Which way.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub enum Direction {
+    /// Into the group.
+    Ingress,
+    /// Out of it.
+    Egress,
+}
+
+impl Direction {
+    /// Both.
+    pub const BOTH: [Self; 2] = [Self::Ingress, Self::Egress];
+
+    /// `ingress`, `egress`.
+    #[must_use]
+    pub const fn name(self) -> &'static str {
+        match self {
+            Self::Ingress => "ingress",
+            Self::Egress => "egress",
+        }
+    }
+}
+
+impl fmt::Display for Direction {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(self.name())
+    }
+}
+
+/// The other end, as one rule holds it.
+#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub enum Peer {
+    /// Addresses.
+    Cidr(Cidr),
+    /// The members of a security group.
+    Group(GroupId),
+    /// The networks of a managed prefix list.
+    PrefixList(PrefixListId),
+}
+
+impl fmt::Display for Peer {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Cidr(cidr) => cidr.fmt(f),
+            Self::Group(id) => id.fmt(f),
+            Self::PrefixList(id) => id.fmt(f),
+        }
+    }
+}
+
+/// What kinds of peer EC2 lets a rule change between, and counts apart: a rule never changes its kind.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub(super) enum PeerKind {
+    V4,
+    V6,
+    Group,
+    PrefixList,
+}
+
+impl Peer {
+    pub(super) const fn kind(&self) -> PeerKind {
+        match self {
+            Self::Cidr(cidr) if cidr.address().is_ipv4() => PeerKind::V4,
+            Self::Cidr(_) => PeerKind::V6,
+            Self::Group(_) => PeerKind::Group,
+            Self::PrefixList(_) => PeerKind::PrefixList,
+        }
+    }
+}
+
+/// What identifies a rule within its group: EC2 takes no second one with the same key. The description is no part of it.
+#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub struct Key {
+    /// Which way.
+    pub direction: Direction,
+    /// What passes.
+    pub traffic: Traffic,
+    /// The other end.
+    pub peer: Peer,
+}
+
+/// A rule that is there.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Rule {
+    /// `sgr-…`
+    pub id: String,
+    /// What identifies it.
+    pub key: Key,
+    /// Empty if there is none.
+    pub description: String,
+    /// All of them.
+    pub tags: BTreeMap<String, String>,
+}
+
+/// A rule that is to be there.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(super) struct Want {
+    pub(super) key: Key,
+    /// Empty: none.
+    pub(super) description: String,
+    /// The name of the entry that it comes from.
+    pub(super) name: String,
+}

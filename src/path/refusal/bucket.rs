@@ -1,0 +1,186 @@
+//! Words about the bastion's key bucket.
+
+use crate::path::words::Words;
+
+/// What is wrong with the bucket or the object in it.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum BucketReason {
+    /// There is no such bucket.
+    Missing {
+        /// Its name.
+        bucket: String,
+    },
+    /// The bucket lives in another region than it answered from.
+    Elsewhere {
+        /// Where; empty if S3 did not say.
+        region: String,
+    },
+    /// The bucket belongs to another account than the expected one, or the call is denied.
+    Denied {
+        /// `bucket/key`.
+        object: String,
+    },
+    /// The object's KMS key may not be used.
+    KmsDenied {
+        /// `kms:GenerateDataKey`, `kms:Decrypt`.
+        action: String,
+        /// The key, as far as it is known.
+        key: String,
+    },
+    /// The KMS key does not exist, is disabled, or is of another kind.
+    KmsUnusable {
+        /// The key, as far as it is known.
+        key: String,
+    },
+    /// The object exists and is not ours.
+    Foreign {
+        /// `bucket/key`.
+        object: String,
+    },
+    /// The object was changed by somebody else since it was read.
+    Changed {
+        /// `bucket/key`.
+        object: String,
+    },
+    /// The object that was to be imported does not exist.
+    ObjectMissing {
+        /// `bucket/key`.
+        object: String,
+    },
+    /// The object's content broke off on the way.
+    Cut {
+        /// `bucket/key`.
+        object: String,
+    },
+    /// The object is too large to be an authorized_keys file.
+    TooLarge {
+        /// `bucket/key`.
+        object: String,
+    },
+}
+
+impl BucketReason {
+    pub(super) const fn slug(&self) -> &'static str {
+        match self {
+            Self::Missing { .. } => "missing",
+            Self::Elsewhere { .. } => "elsewhere",
+            Self::Denied { .. } => "denied",
+            Self::KmsDenied { .. } => "kms-denied",
+            Self::KmsUnusable { .. } => "kms-unusable",
+            Self::Foreign { .. } => "foreign-object",
+            Self::Changed { .. } => "changed",
+            Self::ObjectMissing { .. } => "object-missing",
+            Self::Cut { .. } => "cut",
+            Self::TooLarge { .. } => "too-large",
+        }
+    }
+
+    pub(super) fn words(&self, action: &str) -> Words {
+        match self {
+            Self::Missing { bucket } => Words::new(
+                "The bucket does not exist",
+                format!("S3 knows no bucket `{bucket}`."),
+                [
+                    "set `bucket` to the bastion's key bucket: module.bastion.bucket_name".to_owned(),
+                    "a bucket that was made a moment ago: apply again".to_owned(),
+                ],
+            ),
+            Self::Elsewhere { region } => Words::new(
+                "The bucket is in another region",
+                if region.is_empty() { "S3 does not say in which.".to_owned() } else { format!("It is in {region}.") },
+                [
+                    if region.is_empty() {
+                        "set `aws = { region = \"…\" }` to the bucket's region".to_owned()
+                    } else {
+                        format!("set `aws = {{ region = \"{region}\" }}` in the provider block")
+                    },
+                    "a bastion whose module names a region that does not exist never syncs a key: check its `region` too".to_owned(),
+                ],
+            ),
+            Self::Denied { object } => Words::new(
+                "The bucket denies the call",
+                "S3 says the same for six reasons.",
+                [
+                    format!("the identity's policy: allow {action} on arn:aws:s3:::{object}"),
+                    "updating an object needs s3:PutObject and s3:GetObject; without s3:ListBucket, S3 says so of a missing object too"
+                        .to_owned(),
+                    "the bucket's policy, or its owner: another account's bucket has to allow this one".to_owned(),
+                    "a permissions boundary, a session policy or the organisation's policy".to_owned(),
+                    "a VPC endpoint's policy, where the calls leave through one".to_owned(),
+                    "`expected_bucket_owner` names another account".to_owned(),
+                ],
+            ),
+            Self::KmsDenied { action, key } => Words::new(
+                "The bucket's KMS key may not be used",
+                format!("S3 needs {action} on {key} for this identity. The bastion needs kms:Decrypt on the same key."),
+                [
+                    format!("allow {action} on that key in the identity's policy"),
+                    "and in the key's own policy, if it does not leave that to IAM".to_owned(),
+                    "`kms_key_id`: the bastion module's bucket_kms_key_arn".to_owned(),
+                ],
+            ),
+            Self::KmsUnusable { key } => Words::new(
+                "The KMS key cannot be used",
+                format!("{key} does not exist in the bucket's region, is disabled, or is of another kind."),
+                [
+                    "`kms_key_id`: the bastion module's bucket_kms_key_arn, or leave it out: the bucket's default key then applies"
+                        .to_owned(),
+                    "enable the key".to_owned(),
+                ],
+            ),
+            _ => self.object_words(),
+        }
+    }
+
+    fn object_words(&self) -> Words {
+        match self {
+            Self::Changed { object } => Words::new(
+                "The object was changed by somebody else",
+                format!("`{object}` is not what was planned against. Nothing was overwritten."),
+                ["apply again: the next plan shows the change".to_owned(), "find who else writes it: one object has one owner".to_owned()],
+            ),
+            Self::ObjectMissing { object } => Words::new(
+                "The object does not exist",
+                format!("There is no `{object}`."),
+                ["the id of an import is `bucket/key`: my-bastion/public-keys/neosync.pub".to_owned()],
+            ),
+            Self::TooLarge { object } => Words::new(
+                "The object is no authorized_keys file",
+                format!("`{object}` is larger than any such file."),
+                ["look at what it is, and move it away if nobody needs it".to_owned()],
+            ),
+            Self::Foreign { object } => Words::new(
+                "The object exists already",
+                format!("`{object}` was not made by this resource. It was not touched."),
+                [
+                    format!("to manage it as it is: terraform import ADDRESS {object}"),
+                    "to take it over and overwrite it: `adopt = true`".to_owned(),
+                    "or choose another `user`".to_owned(),
+                ],
+            ),
+            _ => Words::new(
+                "The object cannot be read",
+                "Its content broke off on the way.",
+                ["apply again".to_owned(), "a proxy in between may cut answers".to_owned()],
+            ),
+        }
+    }
+
+    #[cfg(test)]
+    pub(super) fn samples() -> Vec<Self> {
+        let object = || "my-bastion/public-keys/neosync.pub".to_owned();
+        let key = || "arn:aws:kms:us-west-2:123456789012:key/0f1e2d3c".to_owned();
+        vec![
+            Self::Missing { bucket: "my-bastion".to_owned() },
+            Self::Elsewhere { region: "eu-central-1".to_owned() },
+            Self::Denied { object: object() },
+            Self::KmsDenied { action: "kms:GenerateDataKey".to_owned(), key: key() },
+            Self::KmsUnusable { key: key() },
+            Self::Foreign { object: object() },
+            Self::Changed { object: object() },
+            Self::ObjectMissing { object: object() },
+            Self::Cut { object: object() },
+            Self::TooLarge { object: object() },
+        ]
+    }
+}

@@ -1,0 +1,160 @@
+//! Words about the bastion's security group and its rules.
+
+use crate::path::words::Words;
+
+/// What is wrong with the security group or a rule in it.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum RulesReason {
+    /// There is no such security group.
+    GroupMissing {
+        /// `sg-…`
+        group: String,
+    },
+    /// A security group, prefix list or subnet that a rule names does not exist.
+    PeerMissing {
+        /// `sg-…`, `pl-…`, `subnet-…`; empty if EC2 did not say.
+        peer: String,
+    },
+    /// The group can hold no more rules.
+    Quota {
+        /// `sg-…`
+        group: String,
+        /// `ingress`, `egress`.
+        direction: &'static str,
+        /// How many rules it holds in that direction.
+        there: usize,
+        /// How many more are needed, after every rule that could be changed in place was.
+        needed: usize,
+    },
+    /// EC2 does not take a rule as it is.
+    Malformed,
+    /// The identity may not make this call.
+    Denied {
+        /// `sg-…`
+        group: String,
+    },
+    /// Somebody else makes and removes the same rules at the same time.
+    Raced {
+        /// `sg-…`
+        group: String,
+    },
+    /// EC2 has taken new rules and does not show them.
+    Unseen {
+        /// `sg-…`
+        group: String,
+    },
+    /// EC2 does not take this description, type or peer as a change of a rule.
+    Unchangeable,
+}
+
+impl RulesReason {
+    pub(super) const fn slug(&self) -> &'static str {
+        match self {
+            Self::GroupMissing { .. } => "group-missing",
+            Self::PeerMissing { .. } => "peer-missing",
+            Self::Quota { .. } => "quota",
+            Self::Malformed => "malformed",
+            Self::Denied { .. } => "denied",
+            Self::Raced { .. } => "raced",
+            Self::Unseen { .. } => "unseen",
+            Self::Unchangeable => "unchangeable",
+        }
+    }
+
+    pub(super) fn words(&self, action: &str) -> Words {
+        match self {
+            Self::GroupMissing { group } => Words::new(
+                "The security group does not exist",
+                format!("EC2 knows no `{group}` in this region and account."),
+                ["correct `security_group_id`".to_owned(), "correct the region: `aws = { region = \"…\" }`".to_owned()],
+            ),
+            Self::PeerMissing { peer } => Words::new(
+                "A peer does not exist",
+                if peer.is_empty() {
+                    "EC2 does not know a security group, prefix list or subnet that a rule names.".to_owned()
+                } else {
+                    format!("EC2 knows no `{peer}` in this region and account.")
+                },
+                [
+                    "correct it in `peers`".to_owned(),
+                    "ids differ from region to region, those of Amazon's prefix lists too: find them by name".to_owned(),
+                    "a group of another VPC needs a peering connection".to_owned(),
+                ],
+            ),
+            Self::Quota { group, direction, there, needed } => Words::new(
+                "The security group can hold no more rules",
+                format!(
+                    "`{group}` holds {there} {direction} rules, and needs {needed} more. The quota is 60 a direction unless it was raised, \
+                     IPv4 and IPv6 counted apart; a prefix list counts as many rules as it may have entries."
+                ),
+                [
+                    "raise the quota: Service Quotas, Amazon VPC, inbound or outbound rules per security group".to_owned(),
+                    "or cover several addresses by one CIDR block".to_owned(),
+                    "or spread the peers over two security groups of the bastion".to_owned(),
+                ],
+            ),
+            Self::Denied { group } => Words::new(
+                "AWS denies a change of the security group's rules",
+                format!("The identity that Terraform runs as may not do this to `{group}`."),
+                [
+                    format!("allow {action} on the group, and on arn:aws:ec2:*:*:security-group-rule/*"),
+                    "making a rule also needs ec2:CreateTags on security-group-rule/*: each rule is tagged as it is made".to_owned(),
+                    "see who it is: aws sts get-caller-identity".to_owned(),
+                    "a permissions boundary, a session policy or the organisation's policy can deny it too".to_owned(),
+                ],
+            ),
+            _ => self.change_words(),
+        }
+    }
+
+    fn change_words(&self) -> Words {
+        match self {
+            Self::Malformed => Words::new(
+                "EC2 does not take a rule",
+                "It is right by what this provider knows, and EC2 says otherwise.",
+                [
+                    "what EC2 says above names the part: peer, ports, protocol or description".to_owned(),
+                    "protocol icmpv6 wants IPv6 peers".to_owned(),
+                ],
+            ),
+            Self::Raced { group } => Words::new(
+                "Somebody else changes the same rules",
+                format!("EC2 says that a rule of `{group}` exists already, and does not show it."),
+                [
+                    "apply again".to_owned(),
+                    "find who else manages this group's rules: inline rules of an `aws_security_group` remove all others".to_owned(),
+                ],
+            ),
+            Self::Unseen { group } => Words::new(
+                "The new rules do not show yet",
+                format!(
+                    "EC2 took new rules for `{group}` and does not show them. The old ones were left in place, so nobody is locked out."
+                ),
+                ["apply again: what was made is found again".to_owned()],
+            ),
+            _ => Words::new(
+                "A rule cannot be changed in place",
+                "EC2 does not take the change of an existing rule.",
+                [
+                    "what EC2 says above names the part".to_owned(),
+                    "make head-room in the quota, so that rules can be added before old ones go".to_owned(),
+                ],
+            ),
+        }
+    }
+
+    #[cfg(test)]
+    pub(super) fn samples() -> Vec<Self> {
+        let group = || "sg-0123456789abcdef0".to_owned();
+        vec![
+            Self::GroupMissing { group: group() },
+            Self::PeerMissing { peer: "pl-68a54001".to_owned() },
+            Self::Quota { group: group(), direction: "ingress", there: 60, needed: 3 },
+            Self::Malformed,
+            Self::Denied { group: group() },
+            Self::Raced { group: group() },
+            Self::Unseen { group: group() },
+            Self::Unchangeable,
+        ]
+    }
+}

@@ -1,0 +1,313 @@
+//! `bastion_authorized_keys`: the object in a bastion's bucket that becomes one login's authorized_keys.
+
+mod arguments;
+mod memory;
+mod schema;
+
+use std::collections::BTreeSet;
+
+use self::arguments::Arguments;
+use self::memory::Memory;
+use super::aws::{Configured, interruptible, refused};
+use super::{Shared, fault};
+use crate::aws::Account;
+use crate::aws::authorized_keys::{AuthorizedKeys, BucketName, Found, ObjectKey, PREFIX, Seen, Stranger};
+use crate::path::heard::Heard;
+use crate::path::refusal::{AccountReason, BucketReason, Reason, Refusal};
+use crate::tfplugin::attribute_path::AttributePath;
+use crate::tfplugin::diagnostic::Diagnostics;
+use crate::tfplugin::kind::{Applied, Apply, Call, Change, Kept, Planned, Private, Resource};
+use crate::tfplugin::model::{Attr, model};
+use crate::tfplugin::schema::Schema;
+
+model! {
+    /// The resource's configuration and state.
+    pub struct Model {
+        /// `bucket/key`.
+        pub id: Attr<String>,
+        /// The bastion's bucket.
+        pub bucket: Attr<String>,
+        /// The login.
+        pub user: Attr<String>,
+        /// Its keys.
+        pub public_keys: Attr<BTreeSet<Attr<String>>>,
+        /// Where it may forward to.
+        pub permit_open: Attr<BTreeSet<Attr<String>>>,
+        /// Before the login in the key.
+        pub prefix: Attr<String>,
+        /// Encrypts the object.
+        pub kms_key_id: Attr<String>,
+        /// Take over a foreign object.
+        pub adopt: Attr<bool>,
+        /// Whose bucket it is.
+        pub expected_bucket_owner: Attr<String>,
+        /// The object's key.
+        pub key: Attr<String>,
+        /// Changes with every write.
+        pub etag: Attr<String>,
+        /// In a versioned bucket.
+        pub version_id: Attr<String>,
+        /// The object's text.
+        pub authorized_keys: Attr<String>,
+    }
+}
+
+/// The resource.
+pub(super) struct AuthorizedKeysResource {
+    account: Configured,
+}
+
+impl AuthorizedKeysResource {
+    pub(super) fn new(shared: &Shared) -> Self {
+        Self { account: shared.aws.clone() }
+    }
+}
+
+/// Where a refusal points.
+fn at(refusal: &Refusal) -> AttributePath {
+    match &refusal.reason {
+        Reason::Bucket(BucketReason::KmsDenied { .. } | BucketReason::KmsUnusable { .. }) => AttributePath::of("kms_key_id"),
+        Reason::Bucket(BucketReason::Foreign { .. }) => AttributePath::of("user"),
+        Reason::Bucket(_) => AttributePath::of("bucket"),
+        _ => AttributePath::root(),
+    }
+}
+
+fn told(refusal: &Refusal) -> Diagnostics {
+    refused(refusal, at(refusal))
+}
+
+impl Model {
+    /// The object that state speaks of.
+    fn object(&self, account: &Account) -> Option<AuthorizedKeys> {
+        let bucket: BucketName = self.bucket.known()?.parse().ok()?;
+        let key: ObjectKey = self.key.known()?.parse().ok()?;
+        let owner = self.expected_bucket_owner.known().cloned();
+        Some(AuthorizedKeys::new(account, bucket, key, None, owner))
+    }
+
+    /// Writes down what S3 says of the object.
+    fn note(&mut self, seen: &Seen) {
+        self.etag = Attr::Known(seen.etag.clone());
+        self.version_id = seen.version_id.clone().map_or(Attr::Null, Attr::Known);
+    }
+}
+
+impl Resource for AuthorizedKeysResource {
+    type Model = Model;
+
+    fn type_name(&self) -> &'static str {
+        "bastion_authorized_keys"
+    }
+
+    fn schema(&self) -> Schema {
+        schema::schema()
+    }
+
+    fn validate(&self, config: &Model) -> Diagnostics {
+        let mut diagnostics = Diagnostics::new();
+        Arguments::parse(config, &mut diagnostics);
+        arguments::advise(config, &mut diagnostics);
+        diagnostics
+    }
+
+    async fn plan(&self, _call: &Call<Model>, change: Change<Model>) -> Result<Planned<Model>, Diagnostics> {
+        let mut diagnostics = Diagnostics::new();
+        let mut model = change.proposed;
+        if change.config.prefix.is_null() {
+            model.prefix = Attr::Known(PREFIX.to_owned());
+        }
+        let arguments = Arguments::parse(&change.config, &mut diagnostics);
+        if diagnostics.has_errors() {
+            return Err(diagnostics);
+        }
+        (model.key, model.id) = arguments::place(&change.config);
+        model.authorized_keys = arguments.map_or(Attr::Unknown, |arguments| Attr::Known(arguments.content.as_str().to_owned()));
+        let rewritten = match &change.prior {
+            None => true,
+            Some(prior) => {
+                let elsewhere = model.id != prior.id;
+                let other_text = model.authorized_keys != prior.authorized_keys;
+                let other_key = !change.config.kms_key_id.is_null() && change.config.kms_key_id != prior.kms_key_id;
+                elsewhere || other_text || other_key || Memory::of(&change.private).drifted()
+            }
+        };
+        if rewritten {
+            (model.etag, model.version_id) = (Attr::Unknown, Attr::Unknown);
+            if change.config.kms_key_id.is_null() {
+                model.kms_key_id = Attr::Unknown;
+            }
+        }
+        Ok(Planned::new(model, change.private))
+    }
+
+    async fn create(&self, call: &Call<Model>, apply: Apply<Model>) -> Applied<Model> {
+        self.make(call, apply).await
+    }
+
+    async fn update(&self, call: &Call<Model>, apply: Apply<Model>) -> Applied<Model> {
+        self.make(call, apply).await
+    }
+
+    async fn read(&self, call: &Call<Model>, kept: Kept<Model>) -> Result<Option<Kept<Model>>, Diagnostics> {
+        // As long as the provider block is not known, state is all there is.
+        let Some(account) = self.account.account() else { return Ok(Some(kept)) };
+        let object = kept.model.object(&account).ok_or_else(|| fault("an object without a key is in state"))?;
+        let look = interruptible(&call.cancelled, "s3:GetObject", object.look());
+        let Some(seen) = look.await.map_err(|refusal| told(&refusal))? else { return Ok(None) };
+        let (mut model, mut memory) = (kept.model, Memory::of(&kept.private));
+        let same = model.etag.known() == Some(&seen.etag) && model.version_id.known() == seen.version_id.as_ref();
+        if !same {
+            let fetch = interruptible(&call.cancelled, "s3:GetObject", object.fetch());
+            model.authorized_keys = match fetch.await {
+                Ok(Some(there)) => Attr::Known(there.text),
+                Ok(None) => return Ok(None),
+                // Who may not read it can still write it: that it was changed is what counts.
+                Err(refusal) if may_not_read(&refusal) => Attr::Null,
+                Err(refusal) => return Err(told(&refusal)),
+            };
+            model.note(&seen);
+        }
+        if memory.found(&seen) || model.kms_key_id.is_null() {
+            model.kms_key_id = seen.kms_key.map_or(Attr::Null, Attr::Known);
+        }
+        Ok(Some(Kept { model, private: memory.keep() }))
+    }
+
+    async fn delete(&self, call: &Call<Model>, kept: Kept<Model>) -> Result<(), Diagnostics> {
+        let account = self.account.required()?;
+        let object = kept.model.object(&account).ok_or_else(|| fault("an object without a key is in state"))?;
+        let etag = kept.model.etag.known().cloned().unwrap_or_default();
+        let removed = interruptible(&call.cancelled, "s3:DeleteObject", object.remove(&etag)).await;
+        removed.map_err(|refusal| told(&refusal))
+    }
+
+    async fn import(&self, call: &Call<Model>, id: &str) -> Result<(Kept<Model>, Diagnostics), Diagnostics> {
+        let account = self.account.required()?;
+        let (bucket, key) = arguments::import_id(id)?;
+        let object = AuthorizedKeys::new(&account, bucket.clone(), key.clone(), None, None);
+        let fetched = interruptible(&call.cancelled, "s3:GetObject", object.fetch()).await.map_err(|refusal| told(&refusal))?;
+        let Some(there) = fetched else {
+            let reason = Reason::Bucket(BucketReason::ObjectMissing { object: id.to_owned() });
+            return Err(refused(&Refusal { reason, heard: Heard::default(), action: "s3:GetObject" }, AttributePath::root()));
+        };
+        let mut warnings = Diagnostics::new();
+        let found = Found::read(&there.text);
+        if found.is_none() {
+            warnings.warning(
+                AttributePath::root(),
+                "The object's text is of another form",
+                "Its lines are not those that this provider writes, `restrict,port-forwarding …`. The next apply replaces the whole text.",
+            );
+        }
+        let text = |text: &str| Attr::Known(text.to_owned());
+        let targets = found.as_ref().map(|found| found.permit_open.iter().map(|target| text(target)).collect::<BTreeSet<_>>());
+        let keys = found.map(|found| found.keys.iter().map(|key| text(&key.to_string())).collect());
+        let mut model = Model {
+            id: text(id),
+            bucket: text(bucket.as_str()),
+            user: text(key.user().as_str()),
+            public_keys: keys.map_or(Attr::Null, Attr::Known),
+            permit_open: targets.filter(|targets| !targets.is_empty()).map_or(Attr::Null, Attr::Known),
+            prefix: text(key.prefix().as_str()),
+            kms_key_id: there.seen.kms_key.clone().map_or(Attr::Null, Attr::Known),
+            key: text(&key.to_string()),
+            authorized_keys: Attr::Known(there.text),
+            ..Model::default()
+        };
+        model.note(&there.seen);
+        Ok((Kept { model, private: Memory::written(&there.seen).keep() }, warnings))
+    }
+}
+
+impl AuthorizedKeysResource {
+    /// Writes what was planned, the new object before the old one goes. The one source of both create and update.
+    async fn make(&self, call: &Call<Model>, apply: Apply<Model>) -> Applied<Model> {
+        let mut diagnostics = Diagnostics::new();
+        let Some(arguments) = Arguments::parse(&apply.config, &mut diagnostics) else {
+            return Applied::Nothing(if diagnostics.has_errors() {
+                diagnostics
+            } else {
+                fault("an object with unknown parts was planned")
+            });
+        };
+        let account = match self.account.required() {
+            Ok(account) => account,
+            Err(diagnostics) => return Applied::Nothing(diagnostics),
+        };
+        let (object, content) = (arguments.object(&account), &arguments.content);
+        let mut model = apply.planned;
+        let (key, id) = arguments::place(&apply.config);
+        let stays = apply.prior.as_ref().filter(|prior| prior.id == id);
+        // Nothing about the object changes, only what is asked of it.
+        if let Some(prior) = stays.filter(|_| matches!(model.etag, Attr::Known(_))) {
+            model.version_id = prior.version_id.clone();
+            return Applied::Done(Kept { model, private: apply.private }, diagnostics);
+        }
+        let stranger = if apply.config.adopt.known() == Some(&true) { Stranger::Adopt } else { Stranger::Respect };
+        let write = async {
+            match stays.and_then(|prior| prior.etag.known()) {
+                Some(etag) => object.replace(content, etag).await,
+                None => object.create(content, stranger).await,
+            }
+        };
+        let seen = match interruptible(&call.cancelled, "s3:PutObject", write).await {
+            Ok(seen) => seen,
+            Err(refusal) => return Applied::Nothing(told(&refusal)),
+        };
+        (model.key, model.id) = (key, id);
+        model.authorized_keys = Attr::Known(content.as_str().to_owned());
+        model.note(&seen);
+        if apply.config.kms_key_id.is_null() {
+            model.kms_key_id = seen.kms_key.clone().map_or(Attr::Null, Attr::Known);
+        }
+        let kept = Kept { model, private: Memory::written(&seen).keep() };
+        call.keep(kept.clone());
+        if let Some(prior) = apply.prior.as_ref().filter(|_| stays.is_none())
+            && let Err(refusal) = self.leave(call, &account, prior).await
+        {
+            diagnostics.append(left_behind(prior, &refusal));
+            return Applied::Partial(kept, diagnostics);
+        }
+        arguments::compare_keys(&object, &apply.config, &seen, &mut diagnostics).await;
+        Applied::Done(kept, diagnostics)
+    }
+
+    /// Removes the object that the login had before.
+    async fn leave(&self, call: &Call<Model>, account: &Account, prior: &Model) -> Result<(), Refusal> {
+        let interrupted =
+            Refusal { reason: Reason::Account(AccountReason::Interrupted), heard: Heard::default(), action: "s3:DeleteObject" };
+        let object = prior.object(account).ok_or(interrupted)?;
+        let etag = prior.etag.known().cloned().unwrap_or_default();
+        interruptible(&call.cancelled, "s3:DeleteObject", object.remove(&etag)).await
+    }
+}
+
+fn left_behind(prior: &Model, refusal: &Refusal) -> Diagnostics {
+    let mut diagnostics = Diagnostics::new();
+    let object = prior.id.known().map_or("", String::as_str);
+    diagnostics.error(
+        at(refusal),
+        "The old object could not be removed",
+        format!("The new one is in place. The old one, `{object}`, is no longer in Terraform's state: remove it by hand, `aws s3 rm s3://{object}`.\n\n{refusal}"),
+    );
+    diagnostics
+}
+
+fn may_not_read(refusal: &Refusal) -> bool {
+    matches!(
+        refusal.reason,
+        Reason::Account(AccountReason::Denied)
+            | Reason::Bucket(
+                BucketReason::Denied { .. }
+                    | BucketReason::KmsDenied { .. }
+                    | BucketReason::KmsUnusable { .. }
+                    | BucketReason::TooLarge { .. }
+            )
+    )
+}
+
+/// What is kept beside the state as bytes.
+fn bytes(text: String) -> Private {
+    Private(text.into_bytes())
+}

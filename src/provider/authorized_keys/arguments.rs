@@ -1,0 +1,280 @@
+//! The arguments, parsed once: what cannot be meant is refused on its attribute, what is not known yet is not judged.
+
+use std::collections::BTreeSet;
+use std::str::FromStr;
+
+use super::Model;
+use crate::aws::Account;
+use crate::aws::authorized_keys::{AuthorizedKeys, BastionUser, BucketName, Content, ContentError, ObjectKey, PREFIX, Prefix, Seen};
+use crate::key::PublicKey;
+use crate::provider::tunnel::sentence;
+use crate::tfplugin::attribute_path::AttributePath;
+use crate::tfplugin::diagnostic::Diagnostics;
+use crate::tfplugin::model::Attr;
+
+/// All arguments, known and right.
+pub(super) struct Arguments {
+    bucket: BucketName,
+    key: ObjectKey,
+    kms_key_id: Option<String>,
+    owner: Option<String>,
+    pub(super) content: Content,
+}
+
+impl Arguments {
+    /// The arguments, if all are known and right; what is wrong is added to the diagnostics.
+    pub(super) fn parse(config: &Model, diagnostics: &mut Diagnostics) -> Option<Self> {
+        let bucket = parsed(&config.bucket, "bucket", "The bucket's name cannot be used", diagnostics);
+        let user = parsed::<BastionUser>(&config.user, "user", "The bastion would not make this login", diagnostics);
+        let prefix_given = config.prefix.clone().or(PREFIX.to_owned());
+        let prefix = parsed::<Prefix>(&prefix_given, "prefix", "The bastion would not look there", diagnostics);
+        let kms_key_id = kms_key_id(&config.kms_key_id, diagnostics);
+        let owner = owner(&config.expected_bucket_owner, diagnostics);
+        let content = content(config, diagnostics);
+        let key = match ObjectKey::new(prefix?, user?) {
+            Ok(key) => key,
+            Err(error) => {
+                diagnostics.error(AttributePath::of("prefix"), "The object's key is too long", sentence(&error));
+                return None;
+            }
+        };
+        Some(Self { bucket: bucket?, key, kms_key_id: kms_key_id?, owner: owner?, content: content? })
+    }
+
+    pub(super) fn object(&self, account: &Account) -> AuthorizedKeys {
+        AuthorizedKeys::new(account, self.bucket.clone(), self.key.clone(), self.kms_key_id.clone(), self.owner.clone())
+    }
+}
+
+/// Key and id of the object, as far as they are known.
+pub(super) fn place(config: &Model) -> (Attr<String>, Attr<String>) {
+    let prefix = config.prefix.clone().or(PREFIX.to_owned());
+    match (&config.bucket, &config.user, &prefix) {
+        (Attr::Known(bucket), Attr::Known(user), Attr::Known(prefix)) => {
+            let key = format!("{prefix}{user}.pub");
+            (Attr::Known(key.clone()), Attr::Known(format!("{bucket}/{key}")))
+        }
+        (_, Attr::Known(user), Attr::Known(prefix)) => (Attr::Known(format!("{prefix}{user}.pub")), Attr::Unknown),
+        _ => (Attr::Unknown, Attr::Unknown),
+    }
+}
+
+fn parsed<T: FromStr<Err: std::error::Error + 'static>>(
+    value: &Attr<String>,
+    name: &str,
+    summary: &str,
+    diagnostics: &mut Diagnostics,
+) -> Option<T> {
+    let text = value.known()?;
+    match text.parse() {
+        Ok(parsed) => Some(parsed),
+        Err(error) => {
+            diagnostics.error(AttributePath::of(name), summary, format!("\"{text}\": {error}."));
+            None
+        }
+    }
+}
+
+fn content(config: &Model, diagnostics: &mut Diagnostics) -> Option<Content> {
+    let before = diagnostics.iter().count();
+    let at = AttributePath::of("public_keys");
+    let mut keys = Vec::new();
+    for text in texts(&config.public_keys, "public_keys", diagnostics)? {
+        match text.parse::<PublicKey>() {
+            Ok(key) => keys.push(key),
+            Err(error) => diagnostics.error(at.clone(), "A public key cannot be used", sentence(&error)),
+        }
+    }
+    let permit_open: BTreeSet<String> = match &config.permit_open {
+        Attr::Null => BTreeSet::new(),
+        _ => texts(&config.permit_open, "permit_open", diagnostics)?.into_iter().cloned().collect(),
+    };
+    if config.permit_open.known().is_some_and(BTreeSet::is_empty) {
+        let detail = "An empty set would permit everything, which is the opposite of what it seems to say. Name the targets, or leave `permit_open` out.";
+        diagnostics.error(AttributePath::of("permit_open"), "No target is permitted", detail);
+    }
+    if diagnostics.iter().count() > before {
+        return None;
+    }
+    match Content::new(&keys, &permit_open) {
+        Ok(content) => Some(content),
+        Err(error) => {
+            let (at, summary) = match &error {
+                ContentError::PermitOpen(_) => (AttributePath::of("permit_open"), "A target cannot be permitted"),
+                ContentError::Empty => (at, "No public key is given"),
+                ContentError::Twice(_) => (at, "A public key is given twice"),
+            };
+            diagnostics.error(at, summary, sentence(&error));
+            None
+        }
+    }
+}
+
+/// The elements of a set, if all are known.
+fn texts<'a>(set: &'a Attr<BTreeSet<Attr<String>>>, name: &str, diagnostics: &mut Diagnostics) -> Option<Vec<&'a String>> {
+    let elements = set.known()?;
+    if elements.iter().any(Attr::is_null) {
+        diagnostics.error(AttributePath::of(name), "An element is null", format!("Each element of `{name}` is a text."));
+        return None;
+    }
+    elements.iter().map(Attr::known).collect()
+}
+
+/// The outer `None` is for what is not known or wrong.
+fn kms_key_id(value: &Attr<String>, diagnostics: &mut Diagnostics) -> Option<Option<String>> {
+    let id = match value {
+        Attr::Unknown => return None,
+        Attr::Null => return Some(None),
+        Attr::Known(id) => id,
+    };
+    let name = id.split_once(":kms:").filter(|(partition, _)| partition.starts_with("arn:aws")).map(|(_, rest)| rest);
+    let name = name.map_or(Some(id.as_str()), |rest| rest.splitn(3, ':').nth(2).map(|name| name.strip_prefix("key/").unwrap_or(name)));
+    let plain = |text: &str| text.bytes().all(|byte| byte.is_ascii_alphanumeric() || matches!(byte, b'-' | b'_' | b'/'));
+    let fits = name.is_some_and(|name| !name.is_empty() && plain(name) && (name.starts_with("alias/") || !name.contains('/')));
+    if fits {
+        return Some(Some(id.clone()));
+    }
+    let detail = format!("\"{id}\" is neither the id, the alias (`alias/…`) nor the ARN of a KMS key.");
+    diagnostics.error(AttributePath::of("kms_key_id"), "The KMS key is not a KMS key", detail);
+    None
+}
+
+/// The outer `None` is for what is not known or wrong.
+fn owner(value: &Attr<String>, diagnostics: &mut Diagnostics) -> Option<Option<String>> {
+    let owner = match value {
+        Attr::Unknown => return None,
+        Attr::Null => return Some(None),
+        Attr::Known(owner) => owner,
+    };
+    if owner.len() == 12 && owner.bytes().all(|byte| byte.is_ascii_digit()) {
+        return Some(Some(owner.clone()));
+    }
+    let detail = format!("\"{owner}\" is not an account id: twelve digits, in quotation marks, with leading zeros.");
+    diagnostics.error(AttributePath::of("expected_bucket_owner"), "The bucket's owner is not an account", detail);
+    None
+}
+
+/// What can be meant, and is probably not.
+pub(super) fn advise(config: &Model, diagnostics: &mut Diagnostics) {
+    if let Some(prefix) = config.prefix.known().filter(|prefix| *prefix != PREFIX) {
+        diagnostics.warning(
+            AttributePath::of("prefix"),
+            "The bastion may not look there",
+            format!("The sync job of Guimove's module lists `{PREFIX}` and nothing else; here the prefix is `{prefix}`."),
+        );
+    }
+    if config.kms_key_id.known().is_some_and(|id| id.ends_with("alias/aws/s3")) {
+        diagnostics.warning(
+            AttributePath::of("kms_key_id"),
+            "The bastion may not be able to read the object",
+            "The role of Guimove's module may decrypt with the module's own key only, and `alias/aws/s3` is another. Leave `kms_key_id` out, or give module.bastion.bucket_kms_key_arn.",
+        );
+    }
+}
+
+/// Warns if the given key is not the one that the bucket encrypts with by itself.
+pub(super) async fn compare_keys(object: &AuthorizedKeys, config: &Model, seen: &Seen, diagnostics: &mut Diagnostics) {
+    let (Some(given), Some(used)) = (config.kms_key_id.known(), &seen.kms_key) else { return };
+    let Some(default) = object.default_kms_key().await else { return };
+    // An alias does not tell which key it is, and an id is the end of an ARN.
+    if default.contains("alias/") || default == *used || used.ends_with(&format!("/{default}")) || default.ends_with(&format!("/{used}")) {
+        return;
+    }
+    diagnostics.warning(
+        AttributePath::of("kms_key_id"),
+        "The bastion may not be able to read the object",
+        format!("It is encrypted with `{given}`, and the bucket's own key is `{default}`: the bastion of Guimove's module may decrypt with that one only, and says nothing when it cannot read."),
+    );
+}
+
+/// `bucket/key`
+pub(super) fn import_id(id: &str) -> Result<(BucketName, ObjectKey), Diagnostics> {
+    let parsed = id.split_once('/').ok_or_else(String::new).and_then(|(bucket, key)| {
+        let bucket = bucket.parse::<BucketName>().map_err(|error| format!(" \"{bucket}\": {error}."))?;
+        let key = key.parse::<ObjectKey>().map_err(|error| format!(" \"{key}\": {error}."))?;
+        Ok((bucket, key))
+    });
+    parsed.map_err(|why| {
+        let mut diagnostics = Diagnostics::new();
+        let detail = format!("The id of an import is `bucket/key`, such as my-bastion/public-keys/neosync.pub.{why}");
+        diagnostics.error(AttributePath::root(), "The id is not that of a login's object", detail);
+        diagnostics
+    })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const KEY: &str = "ssh-ed25519 AAAAC3NzaC1lZDI1NTE5AAAAIJdD7y3aLq454yWBdwLWbieU1ebz9/cu7/QEXn9OIeZJ";
+
+    fn known(text: &str) -> Attr<String> {
+        Attr::Known(text.to_owned())
+    }
+
+    fn set<const N: usize>(elements: [&str; N]) -> Attr<BTreeSet<Attr<String>>> {
+        Attr::Known(elements.into_iter().map(known).collect())
+    }
+
+    fn model() -> Model {
+        Model { bucket: known("my-bastion"), user: known("neosync"), public_keys: set([KEY]), ..Model::default() }
+    }
+
+    fn wrong(model: &Model) -> Vec<String> {
+        let mut diagnostics = Diagnostics::new();
+        let parsed = Arguments::parse(model, &mut diagnostics);
+        assert_eq!(parsed.is_none(), diagnostics.has_errors());
+        diagnostics.iter().map(|diagnostic| diagnostic.attribute.to_string()).collect()
+    }
+
+    #[test]
+    fn what_cannot_be_meant_is_refused_on_its_attribute() {
+        assert!(wrong(&model()).is_empty());
+        assert_eq!(wrong(&Model { bucket: known("s3://x"), ..model() }), ["bucket"]);
+        assert_eq!(wrong(&Model { user: known("mz_prod"), ..model() }), ["user"]);
+        assert_eq!(wrong(&Model { prefix: known("/public-keys/"), ..model() }), ["prefix"]);
+        assert_eq!(wrong(&Model { public_keys: set([]), ..model() }), ["public_keys"]);
+        assert_eq!(wrong(&Model { public_keys: set(["junk"]), ..model() }), ["public_keys"]);
+        assert_eq!(wrong(&Model { public_keys: set([KEY, &format!("{KEY} again")]), ..model() }), ["public_keys"]);
+        assert_eq!(wrong(&Model { permit_open: set([]), ..model() }), ["permit_open"]);
+        assert_eq!(wrong(&Model { permit_open: set(["db"]), ..model() }), ["permit_open"]);
+        assert_eq!(wrong(&Model { expected_bucket_owner: known("1"), ..model() }), ["expected_bucket_owner"]);
+    }
+
+    #[test]
+    fn kms_keys_are_ids_aliases_and_arns() {
+        let arn = "arn:aws:kms:us-west-2:123456789012:";
+        for id in
+            ["1234abcd-12ab-34cd-56ef-1234567890ab", "mrk-1234", "alias/bastion", &format!("{arn}key/12-34"), &format!("{arn}alias/b")]
+        {
+            assert!(wrong(&Model { kms_key_id: known(id), ..model() }).is_empty(), "{id}");
+        }
+        for id in ["", "a b", "key/1", "arn:aws:s3:::bucket", arn, "alias/é"] {
+            assert_eq!(wrong(&Model { kms_key_id: known(id), ..model() }), ["kms_key_id"], "{id}");
+        }
+    }
+
+    #[test]
+    fn what_is_not_known_yet_is_not_judged() {
+        let mut diagnostics = Diagnostics::new();
+        for unknown in [
+            Model { bucket: Attr::Unknown, ..model() },
+            Model { user: Attr::Unknown, ..model() },
+            Model { public_keys: Attr::Known([Attr::Unknown].into()), ..model() },
+            Model { permit_open: Attr::Unknown, ..model() },
+            Model { kms_key_id: Attr::Unknown, ..model() },
+        ] {
+            assert!(Arguments::parse(&unknown, &mut diagnostics).is_none());
+        }
+        assert_eq!(diagnostics, Diagnostics::new());
+    }
+
+    #[test]
+    fn the_id_of_an_import_names_bucket_and_key() {
+        let (bucket, key) = import_id("my-bastion/public-keys/neosync.pub").unwrap();
+        assert_eq!((bucket.as_str(), key.user().as_str()), ("my-bastion", "neosync"));
+        for id in ["", "my-bastion", "my-bastion/public-keys/root.pub", "my-bastion//public-keys/a.pub", "public-keys/neosync"] {
+            assert!(import_id(id).is_err(), "{id}");
+        }
+    }
+}

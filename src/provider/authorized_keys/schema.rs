@@ -1,0 +1,46 @@
+//! What can be written in a `bastion_authorized_keys`.
+
+use crate::tfplugin::schema::{Attribute, Schema, Type, boolean, set_of, string};
+
+pub(super) fn schema() -> Schema {
+    Schema {
+        version: 0,
+        description: "One object in the bucket of a bastion that syncs its logins from S3, as Guimove's module does: the whole authorized_keys \
+            file of one login. The bastion copies it every few minutes, and deletes the login when the object is gone.",
+        attributes: vec![
+            Attribute::required("bucket", string(), "The bastion's bucket."),
+            Attribute::required(
+                "user",
+                string(),
+                "The login: lower-case letters, digits and hyphens, 32 at the most, none that the machine has itself. Whatever else the bastion would skip in silence.",
+            ),
+            Attribute::required(
+                "public_keys",
+                set_of(Type::String),
+                "All public keys of the login, `type base64 [comment]`. Comments are dropped.",
+            ),
+            Attribute::optional(
+                "permit_open",
+                set_of(Type::String),
+                "Where the login may forward to, each `host:port` spelled as the connection spells it: sshd compares the text. Left out: anywhere.",
+            ),
+            Attribute::optional_computed("prefix", string(), "What stands before the login in the object's key. Default `public-keys/`."),
+            Attribute::optional_computed(
+                "kms_key_id",
+                string(),
+                "The KMS key to encrypt with: ARN, id or alias. Left out, the bucket's own encryption applies, which the bastion can read.",
+            ),
+            Attribute::optional(
+                "adopt",
+                boolean(),
+                "Take over an object that is there already and was not made by this provider. Else that is an error.",
+            ),
+            Attribute::optional("expected_bucket_owner", string(), "The account that the bucket has to belong to, twelve digits."),
+            Attribute::computed("id", string(), "`bucket/key`, which an import takes."),
+            Attribute::computed("key", string(), "The object's key, `public-keys/neosync.pub`."),
+            Attribute::computed("etag", string(), "Changes with every write: made for `triggers` of a connection."),
+            Attribute::computed("version_id", string(), "In a versioned bucket."),
+            Attribute::computed("authorized_keys", string(), "The object's text. Null where it was changed and may not be read."),
+        ],
+    }
+}

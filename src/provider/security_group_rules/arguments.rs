@@ -1,0 +1,321 @@
+//! From what is written to what is wanted: the one place that parses the arguments, for validation, plan and apply.
+
+use std::collections::BTreeMap;
+
+use super::{Model, RuleModel};
+use crate::aws::security_group_rules::{Direction, Entry, GroupId, Protocol, Source, Traffic, TrafficError};
+use crate::path::heard::Heard;
+use crate::provider::tunnel::sentence;
+use crate::tfplugin::attribute_path::AttributePath;
+use crate::tfplugin::diagnostic::Diagnostics;
+use crate::tfplugin::model::Attr;
+
+/// EC2's limit on a rule's description, in characters …
+const LONGEST_DESCRIPTION: usize = 255;
+
+/// … and the signs that it takes there besides letters and digits (API reference, IpRange).
+const SIGNS: &str = " ._-:/()#,@[]+=&;{}!$*";
+
+/// The longest name of an entry: `ingress/NAME` is a tag's value, of which EC2 takes 256 characters.
+const LONGEST_NAME: usize = 240;
+
+/// What a configuration asks for.
+pub(super) struct Asked {
+    pub(super) group: GroupId,
+    pub(super) entries: Vec<Entry>,
+}
+
+/// One direction's rules as they are written.
+pub(super) fn written(model: &Model, direction: Direction) -> &Attr<BTreeMap<String, Attr<RuleModel>>> {
+    match direction {
+        Direction::Ingress => &model.ingress,
+        Direction::Egress => &model.egress,
+    }
+}
+
+/// Where an entry is written.
+pub(super) fn at(direction: Direction, name: &str) -> AttributePath {
+    AttributePath::of(direction.name()).key(name)
+}
+
+/// Judges a configuration; values that are not known yet are not judged.
+pub(super) fn validate(config: &Model) -> Diagnostics {
+    let mut diagnostics = Diagnostics::new();
+    group(config, &mut diagnostics);
+    let judged = Direction::BOTH.map(|direction| judge(config, direction, &mut diagnostics));
+    let none = |direction| match written(config, direction) {
+        Attr::Null => true,
+        Attr::Unknown => false,
+        Attr::Known(entries) => entries.is_empty(),
+    };
+    if Direction::BOTH.into_iter().all(none) {
+        diagnostics.error(AttributePath::root(), "No rule is given", "Give at least one entry in `ingress` or `egress`.");
+    }
+    duplicates(&judged.concat(), &mut diagnostics);
+    if !diagnostics.has_errors() {
+        let [ingress, egress] = &judged;
+        warn_of_the_world(ingress, &mut diagnostics);
+        warn_of_no_sync(config, egress, &mut diagnostics);
+    }
+    diagnostics
+}
+
+/// What a wholly known configuration asks for; `None` if not all of it is known.
+pub(super) fn parse(config: &Model) -> Result<Option<Asked>, Diagnostics> {
+    let mut diagnostics = Diagnostics::new();
+    let group = group(config, &mut diagnostics);
+    let judged = Direction::BOTH.map(|direction| judge(config, direction, &mut diagnostics)).concat();
+    let known = Direction::BOTH.iter().all(|direction| !written(config, *direction).is_unknown());
+    if diagnostics.has_errors() {
+        return Err(diagnostics);
+    }
+    let entries: Option<Vec<Entry>> = judged.into_iter().map(Judged::into_entry).collect();
+    Ok(match (group, entries) {
+        (Some(group), Some(entries)) if known => Some(Asked { group, entries }),
+        _ => None,
+    })
+}
+
+/// As [`parse`], for what has to be known by now, with what only apply could judge.
+pub(super) fn parse_known(config: &Model) -> Result<Asked, Diagnostics> {
+    let judged = validate(config);
+    if judged.has_errors() {
+        return Err(judged);
+    }
+    parse(config)?.ok_or_else(|| crate::provider::fault("apply was called with unknown values"))
+}
+
+fn group(config: &Model, diagnostics: &mut Diagnostics) -> Option<GroupId> {
+    let text = config.security_group_id.known()?;
+    match text.parse() {
+        Ok(group) => Some(group),
+        Err(error) => {
+            let error: crate::aws::security_group_rules::IdError = error;
+            let detail = format!("It is \"{}\" here: {error}.", Heard::from_text(text));
+            diagnostics.error(AttributePath::of("security_group_id"), "The security group's id is not an id", detail);
+            None
+        }
+    }
+}
+
+/// An entry as far as it is known. Absent parts are unknown or wrong.
+#[derive(Clone)]
+struct Judged {
+    direction: Direction,
+    name: String,
+    traffic: Option<Traffic>,
+    description: Option<String>,
+    /// Those that are known.
+    sources: Vec<Source>,
+    /// Whether these are all.
+    complete: bool,
+}
+
+impl Judged {
+    fn into_entry(self) -> Option<Entry> {
+        let Self { direction, name, traffic, description, sources, complete } = self;
+        let (traffic, description) = (traffic?, description?);
+        complete.then_some(Entry { direction, name, traffic, description, sources })
+    }
+}
+
+fn judge(config: &Model, direction: Direction, diagnostics: &mut Diagnostics) -> Vec<Judged> {
+    let Attr::Known(entries) = written(config, direction) else { return Vec::new() };
+    let mut judged = Vec::new();
+    for (name, rule) in entries {
+        let at = at(direction, name);
+        let length = name.chars().count();
+        if length == 0 || length > LONGEST_NAME || name.chars().any(char::is_control) {
+            let detail = format!("A name has 1 to {LONGEST_NAME} characters and no control characters: it becomes the tag `Name`.");
+            diagnostics.error(at.clone(), "The rule's name cannot be used", detail);
+        }
+        let rule = match rule {
+            Attr::Known(rule) => rule,
+            Attr::Null => {
+                diagnostics.error(at, "The rule is null", "Leave the entry out, or give it `port` and `peers`.");
+                continue;
+            }
+            Attr::Unknown => {
+                let (traffic, description, sources) = (None, None, Vec::new());
+                judged.push(Judged { direction, name: name.clone(), traffic, description, sources, complete: false });
+                continue;
+            }
+        };
+        let (sources, complete) = peers(&rule.peers, &at.clone().attribute("peers"), diagnostics);
+        judged.push(Judged {
+            direction,
+            name: name.clone(),
+            traffic: traffic(rule, &at, diagnostics),
+            description: description(&rule.description, at.attribute("description"), diagnostics),
+            sources,
+            complete,
+        });
+    }
+    judged
+}
+
+/// What passes, if it is known and right.
+pub(super) fn traffic(rule: &RuleModel, at: &AttributePath, diagnostics: &mut Diagnostics) -> Option<Traffic> {
+    let protocol = match &rule.protocol {
+        Attr::Unknown => None,
+        Attr::Null => Some(Protocol::TCP),
+        Attr::Known(text) => text.parse().ok().or_else(|| {
+            let detail =
+                format!("It is \"{}\" here. It is tcp, udp, icmp, icmpv6, all, or a number from 0 to 255.", Heard::from_text(text));
+            diagnostics.error(at.clone().attribute("protocol"), "The protocol is not a protocol", detail);
+            None
+        }),
+    };
+    let ports = match (&rule.port, &rule.from_port, &rule.to_port) {
+        (Attr::Null, Attr::Null, Attr::Null) => None,
+        (Attr::Known(port), Attr::Null, Attr::Null) => Some((*port, *port)),
+        (Attr::Null, Attr::Known(from), Attr::Known(to)) => Some((*from, *to)),
+        (Attr::Known(_) | Attr::Unknown, Attr::Known(_), _) | (Attr::Known(_) | Attr::Unknown, _, Attr::Known(_)) => {
+            let detail = "Give `port` for one port, or `from_port` and `to_port` for a range.";
+            diagnostics.error(at.clone().attribute("port"), "Both a port and a range are given", detail);
+            return None;
+        }
+        (Attr::Null, Attr::Known(_), Attr::Null) | (Attr::Null, Attr::Null, Attr::Known(_)) => {
+            let missing = if rule.to_port.is_null() { "to_port" } else { "from_port" };
+            let detail = "`from_port` and `to_port` belong together; for one port, give `port`.";
+            diagnostics.error(at.clone().attribute(missing), "Half of the port range is missing", detail);
+            return None;
+        }
+        _ => return None,
+    };
+    let protocol = protocol?;
+    if rule.port.known().is_some() && matches!(protocol, Protocol::ICMP | Protocol::ICMPV6) {
+        let detail = "Give `from_port` as the type and `to_port` as the code, -1 for any, or leave them out for all of it.";
+        diagnostics.error(at.clone().attribute("port"), "ICMP has types, not ports", detail);
+        return None;
+    }
+    match Traffic::new(protocol, ports) {
+        Ok(traffic) => Some(traffic),
+        Err(error) => {
+            let first = if rule.port.is_null() { "from_port" } else { "port" };
+            let (attribute, summary) = match error {
+                TrafficError::PortsMissing(_) => (None, "No port is given"),
+                TrafficError::PortsNotTaken(_) => (Some(first), "The protocol has no ports"),
+                TrafficError::PortOutOfRange => (Some(first), "The port is out of range"),
+                TrafficError::Reversed => (Some("from_port"), "The port range is upside down"),
+                TrafficError::IcmpOutOfRange(_) => (Some("from_port"), "The ICMP type or code is out of range"),
+            };
+            let at = attribute.map_or_else(|| at.clone(), |attribute| at.clone().attribute(attribute));
+            diagnostics.error(at, summary, sentence(&error));
+            None
+        }
+    }
+}
+
+fn description(value: &Attr<String>, at: AttributePath, diagnostics: &mut Diagnostics) -> Option<String> {
+    let text = match value {
+        Attr::Null => return Some(String::new()),
+        Attr::Unknown => return None,
+        Attr::Known(text) => text,
+    };
+    let length = text.chars().count();
+    let odd = text.chars().find(|c| !c.is_ascii_alphanumeric() && !SIGNS.contains(*c));
+    if length <= LONGEST_DESCRIPTION && odd.is_none() {
+        return Some(text.clone());
+    }
+    let found = match odd {
+        Some(odd) => format!("this one has {odd:?}"),
+        None => format!("this one has {length} characters"),
+    };
+    let detail = format!("EC2 takes at most {LONGEST_DESCRIPTION} letters, digits, blanks and signs of `{}`; {found}.", SIGNS.trim());
+    diagnostics.error(at, "The description cannot be used", detail);
+    None
+}
+
+/// The peers that are known, and whether they are all.
+fn peers(value: &Attr<std::collections::BTreeSet<Attr<String>>>, at: &AttributePath, diagnostics: &mut Diagnostics) -> (Vec<Source>, bool) {
+    let Attr::Known(texts) = value else { return (Vec::new(), false) };
+    if texts.is_empty() {
+        let detail = "A rule without a peer lets nobody through: give at least one, or leave the entry out.";
+        diagnostics.error(at.clone(), "There are no peers", detail);
+    }
+    let mut sources: BTreeMap<Source, &str> = BTreeMap::new();
+    let mut complete = true;
+    for text in texts {
+        let text = match text {
+            Attr::Unknown => {
+                complete = false;
+                continue;
+            }
+            Attr::Null => {
+                diagnostics.error(at.clone(), "A peer is null", "Each peer is a text.");
+                continue;
+            }
+            Attr::Known(text) => text,
+        };
+        match text.parse::<Source>() {
+            Err(error) => {
+                let detail = format!("It is \"{}\" here: {error}.", Heard::from_text(text));
+                diagnostics.error(at.clone(), "A peer cannot be used", detail);
+            }
+            Ok(source) => {
+                if let Some(other) = sources.insert(source, text) {
+                    let detail = format!("\"{other}\" and \"{text}\" are the same: give one of them.");
+                    diagnostics.error(at.clone(), "A peer is given twice", detail);
+                }
+            }
+        }
+    }
+    (sources.into_keys().collect(), complete)
+}
+
+/// EC2 takes no two rules with the same protocol, ports and peer, whatever they are called.
+fn duplicates(judged: &[Judged], diagnostics: &mut Diagnostics) {
+    let mut first: BTreeMap<(Direction, Traffic, &Source), &str> = BTreeMap::new();
+    for entry in judged {
+        let Some(traffic) = entry.traffic else { continue };
+        for source in &entry.sources {
+            if let Some(other) = first.insert((entry.direction, traffic, source), &entry.name) {
+                let detail = format!(
+                    "{source} with {traffic} is in \"{other}\" and in \"{}\". EC2 takes a rule once, whatever it is called: leave it out of one of them.",
+                    entry.name
+                );
+                diagnostics.error(at(entry.direction, &entry.name).attribute("peers"), "A rule is given twice", detail);
+            }
+        }
+    }
+}
+
+/// `0.0.0.0/0`, `::/0`.
+fn is_world(source: &Source) -> bool {
+    use crate::aws::security_group_rules::Peer;
+    matches!(source, Source::Peer(Peer::Cidr(cidr)) if cidr.is_everything())
+}
+
+fn warn_of_the_world(ingress: &[Judged], diagnostics: &mut Diagnostics) {
+    const SSH: u16 = 22;
+    for entry in ingress {
+        let world = entry.sources.iter().find(|source| is_world(source));
+        if let Some(world) = world.filter(|_| entry.traffic.is_some_and(|traffic| traffic.lets_tcp(SSH))) {
+            let detail = format!(
+                "{world} lets every address on the internet try port {SSH}. Give the addresses that connect: the data system publishes its egress IPs."
+            );
+            diagnostics.warning(at(Direction::Ingress, &entry.name).attribute("peers"), "SSH is open to the whole internet", detail);
+        }
+    }
+}
+
+fn warn_of_no_sync(config: &Model, egress: &[Judged], diagnostics: &mut Diagnostics) {
+    const HTTPS: u16 = 443;
+    if !matches!(&config.egress, Attr::Known(entries) if !entries.is_empty()) {
+        return;
+    }
+    let open = |entry: &Judged| entry.traffic.is_none_or(|traffic| traffic.lets_tcp(HTTPS));
+    if !egress.iter().any(open) {
+        diagnostics.warning(
+            AttributePath::of("egress"),
+            "The bastion cannot reach S3",
+            "Nothing in `egress` lets TCP to port 443 out. A bastion that syncs its keys from a bucket then gets none; and the sync job of \
+             Guimove's module takes a listing that fails for an empty one: it deletes every login. Add an entry with port 443 to S3's prefix \
+             list (`pl-…`, com.amazonaws.REGION.s3), or to 0.0.0.0/0. Where another rule of the group's lets it out already, this is no problem.",
+        );
+    }
+}
+
+#[cfg(test)]
+pub(super) mod tests;

@@ -1,0 +1,122 @@
+//! From what stands to what state says: the user's spelling where it means the same, the canonical one where it is news.
+
+use std::collections::{BTreeMap, BTreeSet};
+
+use super::arguments::{self, written};
+use super::{HeldModel, Model, RuleModel};
+use crate::aws::security_group_rules::{Direction, Entry, Held, Ours, Protocol, Seen, Source, Traffic};
+use crate::tfplugin::attribute_path::AttributePath;
+use crate::tfplugin::diagnostic::Diagnostics;
+use crate::tfplugin::model::Attr;
+
+/// What a state says of the rules that are ours.
+pub(super) fn ours(model: &Model) -> Ours {
+    let mut recorded = BTreeMap::new();
+    for (label, rules) in model.rules.known().into_iter().flatten() {
+        for rule in rules.known().into_iter().flatten().filter(|rule| rule.owned.known() == Some(&true)) {
+            if let Some(id) = rule.rule_id.known() {
+                recorded.insert(id.clone(), label.clone());
+            }
+        }
+    }
+    Ours { owner: model.owner.known().and_then(|owner| owner.parse().ok()), recorded }
+}
+
+/// Which rule serves which entry, as state says it.
+pub(super) fn rules(held: &[Held]) -> Attr<BTreeMap<String, Attr<Vec<HeldModel>>>> {
+    let mut by_label: BTreeMap<String, Vec<HeldModel>> = BTreeMap::new();
+    for held in held {
+        by_label.entry(held.label.clone()).or_default().push(HeldModel {
+            peer: Attr::Known(held.peer.to_string()),
+            rule_id: Attr::Known(held.rule_id.clone()),
+            owned: Attr::Known(held.owned),
+        });
+    }
+    Attr::Known(by_label.into_iter().map(|(label, rules)| (label, Attr::Known(rules))).collect())
+}
+
+/// A model as it stands: what is missing is gone from it, what is ours and was not asked for is in it.
+pub(super) fn standing(mut model: Model, seen: &Seen) -> Model {
+    for direction in Direction::BOTH {
+        let before = written(&model, direction);
+        let entries = seen.entries.iter().filter(|entry| entry.direction == direction);
+        let after: BTreeMap<_, _> = entries
+            .map(|entry| {
+                let known = before.known().and_then(|rules| rules.get(&entry.name)).and_then(Attr::known);
+                (entry.name.clone(), Attr::Known(rule(known, entry)))
+            })
+            .collect();
+        let after = if after.is_empty() && before.is_null() { Attr::Null } else { Attr::Known(after) };
+        match direction {
+            Direction::Ingress => model.ingress = after,
+            Direction::Egress => model.egress = after,
+        }
+    }
+    model.rules = rules(&seen.held);
+    model
+}
+
+/// One entry, in the spelling it had if it is the same entry.
+fn rule(before: Option<&RuleModel>, entry: &Entry) -> RuleModel {
+    let passes = |rule: &&RuleModel| arguments::traffic(rule, &AttributePath::root(), &mut Diagnostics::new()) == Some(entry.traffic);
+    let same = before.filter(passes);
+    let mut rule = same.cloned().unwrap_or_else(|| ports(entry.traffic));
+    let spelled: BTreeSet<&String> = same.and_then(|rule| rule.peers.known()).into_iter().flatten().filter_map(Attr::known).collect();
+    let peers = entry.sources.iter().map(|source| {
+        let kept = spelled.iter().find(|text| text.parse::<Source>().as_ref() == Ok(source));
+        Attr::Known(kept.map_or_else(|| source.to_string(), |text| (*text).clone()))
+    });
+    rule.peers = Attr::Known(peers.collect());
+    if rule.description.known().map_or("", String::as_str) != entry.description {
+        rule.description = if entry.description.is_empty() { Attr::Null } else { Attr::Known(entry.description.clone()) };
+    }
+    rule
+}
+
+/// The shortest way to write what passes.
+fn ports(traffic: Traffic) -> RuleModel {
+    let protocol = if traffic.protocol() == Protocol::TCP { Attr::Null } else { Attr::Known(traffic.protocol().name()) };
+    let mut rule = RuleModel { protocol, ..RuleModel::default() };
+    match traffic.given_ports() {
+        Some((from, to)) if from == to && matches!(traffic.protocol(), Protocol::TCP | Protocol::UDP) => {
+            rule.port = Attr::Known(from.into())
+        }
+        Some((from, to)) => (rule.from_port, rule.to_port) = (Attr::Known(from.into()), Attr::Known(to.into())),
+        None => {}
+    }
+    rule
+}
+
+/// Keeps the spelling of state where the configuration means the same, so that there is nothing to change.
+pub(super) fn keep_spelling(planned: &mut Model, prior: &Model) {
+    for (planned, prior) in [(&mut planned.ingress, &prior.ingress), (&mut planned.egress, &prior.egress)] {
+        let (Attr::Known(planned), Attr::Known(prior)) = (planned, prior) else { continue };
+        for (name, rule) in planned {
+            let (Attr::Known(rule), Some(Attr::Known(before))) = (rule, prior.get(name)) else { continue };
+            if means(&rule.peers).is_some_and(|peers| means(&before.peers) == Some(peers)) {
+                rule.peers = before.peers.clone();
+            }
+            let protocol = |rule: &RuleModel| rule.protocol.known().and_then(|text| text.parse::<Protocol>().ok());
+            if protocol(rule).is_some_and(|now| protocol(before) == Some(now)) {
+                rule.protocol = before.protocol.clone();
+            }
+        }
+    }
+}
+
+/// What a set of peers stands for, if all of it is known.
+fn means(peers: &Attr<BTreeSet<Attr<String>>>) -> Option<BTreeSet<Source>> {
+    peers.known()?.iter().map(|text| text.known()?.parse().ok()).collect()
+}
+
+/// Whether two sets of entries ask for the same rules under the same names.
+pub(super) fn same_rules(these: &[Entry], those: &[Entry]) -> bool {
+    let rules = |entries: &[Entry]| -> BTreeSet<_> {
+        let all = entries.iter().flat_map(|entry| entry.sources.iter().map(|source| (entry.label(), entry.traffic, source.clone())));
+        all.collect()
+    };
+    rules(these) == rules(those)
+}
+
+#[cfg(test)]
+mod tests;

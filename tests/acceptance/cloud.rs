@@ -1,0 +1,95 @@
+//! An account of Amazon's, and a terraform folder that reaches it.
+
+use std::process::{Child, Stdio};
+use std::time::Duration;
+
+use lab::{Aws, Ran, Terraform};
+use serde_json::Value;
+
+use crate::support::{Block, attributes, planned, quote, terraform, write_with};
+
+/// How long terraform may take to come to a call.
+const PATIENCE: Duration = Duration::from_secs(30);
+
+/// The account and the folder.
+pub struct Cloud {
+    pub aws: Aws,
+    pub terraform: Terraform,
+    /// Further arguments of the provider's `aws`.
+    pub arguments: String,
+}
+
+impl Cloud {
+    pub fn new() -> Self {
+        let aws = Aws::start().unwrap();
+        let mut terraform = terraform();
+        as_account(&mut terraform, &aws);
+        Self { aws, terraform, arguments: String::new() }
+    }
+
+    pub fn write(&self, blocks: &[&Block]) {
+        write_with(&self.terraform, &provider(&self.aws, &self.arguments), blocks);
+    }
+
+    /// Writes and applies a configuration.
+    pub fn apply(&self, blocks: &[&Block]) -> Ran {
+        self.write(blocks);
+        self.terraform.apply().unwrap()
+    }
+
+    /// Applies a configuration, which must succeed and leave nothing to plan.
+    pub fn settle(&self, blocks: &[&Block]) {
+        self.apply(blocks).ok().unwrap();
+        self.settled();
+    }
+
+    /// Asserts that there is nothing to plan.
+    pub fn settled(&self) {
+        let plan = self.terraform.run(&["plan", "-detailed-exitcode", "-no-color", "-input=false"]).unwrap();
+        assert_eq!(plan.status.code(), Some(0), "the second plan is not empty:\n{}", plan.output);
+    }
+
+    /// What a plan would do to a resource.
+    pub fn plans(&self, address: &str) -> Vec<String> {
+        planned(&self.terraform).remove(address).unwrap_or_else(|| panic!("{address} is not planned"))
+    }
+
+    /// A resource's attributes in state.
+    pub fn attributes(&self, address: &str) -> Value {
+        attributes(&self.terraform, address).unwrap_or_else(|| panic!("{address} is not in state"))
+    }
+
+    /// Starts an apply that `pause` will hold, and kills terraform and the provider once it is held.
+    pub fn kill_at(&self, pause: &lab::Pause) {
+        let mut apply = self.start_apply();
+        pause.wait(PATIENCE).unwrap();
+        // The provider is a child of terraform's in the same group.
+        let group = rustix::process::Pid::from_child(&apply);
+        rustix::process::kill_process_group(group, rustix::process::Signal::KILL).unwrap();
+        apply.wait().unwrap();
+        // Terraform's lock file; a user would be told to remove it.
+        let _ = std::fs::remove_file(self.terraform.work().join(".terraform.tfstate.lock.info"));
+    }
+
+    fn start_apply(&self) -> Child {
+        use std::os::unix::process::CommandExt;
+        let mut command = self.terraform.command(&["apply", "-auto-approve", "-no-color", "-input=false"]);
+        command.process_group(0).stdout(Stdio::null()).stderr(Stdio::null()).spawn().unwrap()
+    }
+}
+
+/// Lets what runs in a folder sign its calls.
+pub fn as_account(terraform: &mut Terraform, aws: &Aws) {
+    terraform.env("AWS_ACCESS_KEY_ID", aws.access_key());
+    terraform.env("AWS_SECRET_ACCESS_KEY", aws.secret_key());
+    terraform.env("AWS_EC2_METADATA_DISABLED", "true");
+}
+
+/// A provider block that leads to an account.
+pub fn provider(aws: &Aws, arguments: &str) -> String {
+    let url = quote(&aws.endpoint());
+    let region = quote(aws.region());
+    format!(
+        "provider \"bastion\" {{\n  aws = {{\n    region = {region}\n    endpoints = {{ ec2 = {url}, s3 = {url}, sts = {url} }}\n    {arguments}\n  }}\n}}\n"
+    )
+}
