@@ -47,6 +47,21 @@ impl Diagnosis {
         self.cause.words(self.scene()).summary
     }
 
+    /// What it means; empty where the summary says all.
+    #[must_use]
+    pub fn means(&self) -> String {
+        self.cause.words(self.scene()).means.replace(TIE, " ")
+    }
+
+    /// How far the walk came, for a picture.
+    #[must_use]
+    pub const fn reach(&self) -> Reach {
+        match self.cause {
+            Cause::Interrupted { stage } | Cause::OutOfTime { stage } => Reach::Ended(stage),
+            _ => Reach::Failed(self.stage()),
+        }
+    }
+
     /// What to do, the likeliest first.
     #[must_use]
     pub fn remedies(&self) -> Vec<String> {
@@ -73,11 +88,7 @@ const MARGIN: usize = 10;
 impl fmt::Display for Diagnosis {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let words = self.cause.words(self.scene());
-        let reach = match self.cause {
-            Cause::Interrupted { stage } | Cause::OutOfTime { stage } => Reach::Ended(stage),
-            _ => Reach::Failed(self.stage()),
-        };
-        writeln!(f, "{}\n", picture::draw(&self.route, reach))?;
+        writeln!(f, "{}\n", picture::draw(&self.route, self.reach()))?;
         if self.cause.is_heard() {
             labelled(f, "Heard", "", &self.heard_line())?;
         }

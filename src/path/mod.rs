@@ -2,9 +2,11 @@
 
 pub mod cause;
 pub mod diagnosis;
+pub mod duration;
 pub mod event;
 pub mod finding;
 pub mod heard;
+pub mod percent;
 pub mod picture;
 pub mod route;
 pub mod stage;

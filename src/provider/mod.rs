@@ -1,17 +1,23 @@
 //! What Terraform wants: the provider's configuration and its resources, one file each.
 
 mod config;
-mod duration;
 mod functions;
+mod host_keys;
 mod keyring;
+mod postgres_check;
 mod postgres_connection;
+mod postgres_path;
+mod ssh_tunnel;
 mod ssh_tunnel_connection;
 mod tunnel;
+mod tunnel_key;
+mod walk;
 
 use std::sync::Arc;
 
 use self::keyring::Keyring;
 use crate::check::Sessions;
+use crate::path::diagnosis::Diagnosis;
 use crate::tfplugin::attribute_path::AttributePath;
 use crate::tfplugin::diagnostic::Diagnostics;
 use crate::tfplugin::erased::Registry;
@@ -30,8 +36,18 @@ pub fn registry() -> Registry {
     Registry::new(config::Config)
         .resource(ssh_tunnel_connection::SshTunnelConnection::new(&shared))
         .resource(postgres_connection::PostgresConnection::new(&shared))
+        .data_source(postgres_check::PostgresCheck::new(&shared))
+        .data_source(host_keys::HostKeys)
+        .ephemeral(ssh_tunnel::SshTunnel::new(&shared))
         .function(functions::AuthorizedKey)
         .function(functions::Fingerprint)
+}
+
+/// One diagnostic with the whole story, on the argument to look at.
+fn of_diagnosis(diagnosis: &Diagnosis, at: AttributePath) -> Diagnostics {
+    let mut diagnostics = Diagnostics::new();
+    diagnostics.error(at, diagnosis.summary(), diagnosis.to_string());
+    diagnostics
 }
 
 /// A fault of the program itself, which no user can mend.

@@ -3,6 +3,8 @@
 
 mod arguments;
 mod connection;
+mod data_sources;
+mod ephemeral;
 mod examples;
 mod faults;
 mod functions;
