@@ -27,5 +27,5 @@ fn who_does_not_answer_is_diagnosed() {
     let said = run(&["scan", &closed, "--timeout", "1s"]);
     said.expect(3, &["Error: The bastion refuses the connection", "connect/refused"]);
     assert!(said.out.is_empty(), "nothing to be pinned: {}", said.out);
-    run(&["scan", "user@host"]).expect(2, &["without", "the user has an argument of its own"][1..].as_ref());
+    run(&["scan", "user@host"]).expect(2, &["the user has an argument of its own"]);
 }

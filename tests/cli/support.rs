@@ -80,7 +80,7 @@ impl Bench {
         let identity = self.file("key", &self.key.private_key);
         let bastion_at = format!("{USER}@{}:{}", self.lab.bastion.host(), self.lab.bastion.port());
         let host_key = self.lab.bastion.host_public_key().unwrap();
-        let mut command = bastion(&["check", "--bastion", &bastion_at, "--host-key", &host_key, "--timeout", "20s"]);
+        let mut command = bastion(&["check", "--bastion", &bastion_at, "--host-key", &host_key]);
         command.arg("--identity").arg(identity).args(arguments).env("BASTION_PASSWORD", self.lab.password());
         command
     }
