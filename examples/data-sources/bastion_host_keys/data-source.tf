@@ -10,7 +10,7 @@ output "fingerprints" {
 # A bastion that presents another key than the pinned one was rebuilt, or is somebody else.
 check "host_key" {
   assert {
-    condition     = contains(data.bastion_host_keys.bastion.host_keys, trimspace(file("bastion_host_key.pub")))
+    condition     = contains(data.bastion_host_keys.bastion.host_keys, regex("^\\S+ \\S+", file("bastion_host_key.pub")))
     error_message = "The bastion does not present the pinned host key."
   }
 }
