@@ -38,7 +38,7 @@ Examples:
   bastion check --bastion tf@bastion.example.com -i key --known-hosts known_hosts --until authenticate
   bastion check postgres://app@localhost/orders --sslmode disable --json";
 
-/// How long a check may take unless told otherwise: it asks whether the path holds now. `2m` sees a refused key ten times or more.
+/// How long a check may take unless told otherwise: it asks whether the path holds now, and a minute bridges a restart.
 const DEFAULT_TIMEOUT: &str = "1m";
 
 #[derive(Args)]
