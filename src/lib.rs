@@ -34,6 +34,7 @@
 //!     tls: TlsSettings::new(SslMode::VerifyFull, Some(&std::fs::read_to_string("ca.pem")?), None)?,
 //!     readiness: Readiness { replication: true, ..Readiness::default() },
 //!     timeout: Duration::from_secs(60),
+//!     until: None,
 //! };
 //! let observer = |event: &Event| println!("{event:?}");
 //! match check(&request, &Sessions::new(), &observer, &CancellationToken::new()).await {
@@ -44,14 +45,17 @@
 //! # }
 //! ```
 //!
-//! Read the rooms in this order: [`path`], [`key`], [`secret`], [`cidr`], [`backoff`] are the words, pure and small. [`ssh`] and [`postgres`] talk to one
-//! kind of peer each. [`check`] walks a route. [`provider`] is what Terraform wants, [`tfplugin`] what it says.
+//! Read the rooms in this order: [`path`], [`key`], [`secret`], [`cidr`], [`backoff`] are the words, pure and small. [`ssh`], [`postgres`] and
+//! `aws`, behind the feature of that name, talk to one kind of peer each. [`check`] walks a route. [`provider`] is what Terraform wants, [`tfplugin`] what it says;
+//! `cli`, behind the feature of that name, is the program `bastion`.
 
 #[cfg(feature = "aws")]
 pub mod aws;
 pub mod backoff;
 pub mod check;
 pub mod cidr;
+#[cfg(feature = "cli")]
+pub mod cli;
 pub mod key;
 pub mod path;
 pub mod postgres;

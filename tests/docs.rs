@@ -27,6 +27,16 @@ fn pages() -> BTreeMap<String, String> {
         let import = format!("resources/{name}/import.sh");
         pages.insert(format!("resources/{short}.md"), page(name, "Resource", resource.schema(), &example, Some(&import)));
     }
+    for (name, data_source) in &registry.data_sources {
+        let short = name.trim_start_matches("bastion_");
+        let example = format!("data-sources/{name}/data-source.tf");
+        pages.insert(format!("data-sources/{short}.md"), page(name, "Data Source", data_source.schema(), &example, None));
+    }
+    for (name, ephemeral) in &registry.ephemerals {
+        let short = name.trim_start_matches("bastion_");
+        let example = format!("ephemeral-resources/{name}/ephemeral-resource.tf");
+        pages.insert(format!("ephemeral-resources/{short}.md"), page(name, "Ephemeral Resource", ephemeral.schema(), &example, None));
+    }
     for (name, function) in &registry.functions {
         pages.insert(format!("functions/{name}.md"), function_page(name, &function.signature()));
     }
@@ -156,7 +166,7 @@ fn the_reference_is_up_to_date() {
         let written = fs::read_to_string(docs.join(name)).unwrap_or_default();
         assert!(written == *text, "docs/{name} is not what the schema says: run `make docs`");
     }
-    for folder in ["resources", "functions"] {
+    for folder in ["resources", "data-sources", "ephemeral-resources", "functions"] {
         for name in on_disk(&docs.join(folder)) {
             assert!(pages.contains_key(&format!("{folder}/{name}")), "docs/{folder}/{name} is of something that does not exist");
         }
@@ -174,7 +184,14 @@ fn every_attribute_says_what_it_means() {
             }
         }
     }
-    for (name, resource) in &registry().resources {
+    let registry = registry();
+    for (name, resource) in &registry.resources {
         check(name, &resource.schema().attributes);
+    }
+    for (name, data_source) in &registry.data_sources {
+        check(name, &data_source.schema().attributes);
+    }
+    for (name, ephemeral) in &registry.ephemerals {
+        check(name, &ephemeral.schema().attributes);
     }
 }

@@ -260,6 +260,7 @@ fn request(order: &Value) -> Result<Request> {
         // As psql is asked.
         readiness: Readiness { tables: vec![lab::TABLE.to_owned()], ..Readiness::default() },
         timeout: TIMEOUT,
+        until: None,
     })
 }
 

@@ -3,6 +3,7 @@
 mod failure;
 mod hold;
 mod patience;
+mod scan;
 mod sessions;
 mod walk;
 
@@ -13,7 +14,9 @@ use tokio_util::sync::CancellationToken;
 
 pub use self::hold::hold;
 pub use self::patience::Patience;
+pub use self::scan::scan;
 pub use self::sessions::Sessions;
+pub use self::walk::tunnel::{Tunnel, TunnelError, open_tunnel};
 use crate::key::PrivateKey;
 use crate::path::diagnosis::Diagnosis;
 use crate::path::event::Observer;
@@ -37,6 +40,9 @@ pub struct Request {
     pub readiness: Readiness,
     /// Bounds the whole walk, retries included.
     pub timeout: Duration,
+    /// The last stage to be proven; absent: all of them. Where one answer settles two stages (`handshake` and `host_key`, `forward` and
+    /// `dial`, `login` and `open`), the first asks for both. Before `authenticate` no key is needed, before `tls` nothing of the database.
+    pub until: Option<Stage>,
 }
 
 /// A stage that was walked.
@@ -50,22 +56,25 @@ pub struct Walked {
     pub note: String,
 }
 
-/// How a stage ended in a proven path.
+/// How a stage ended.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Status {
     /// It holds.
     Passed,
     /// It was not asked for.
     Skipped,
+    /// It broke the path. Never in a proven one.
+    Failed,
 }
 
 impl Status {
-    /// `passed` or `skipped`.
+    /// `passed`, `skipped` or `failed`.
     #[must_use]
     pub const fn name(self) -> &'static str {
         match self {
             Self::Passed => "passed",
             Self::Skipped => "skipped",
+            Self::Failed => "failed",
         }
     }
 }
@@ -73,10 +82,19 @@ impl Status {
 /// A proven path.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Report {
-    /// Such as `15.18`.
+    /// Such as `15.18`; empty if the walk was to end before `open`.
     pub server_version: String,
     /// Every stage, in order.
     pub path: Vec<Walked>,
+}
+
+/// How a walk ended, and how far it came.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Survey {
+    /// The stages in order; the last one is the failed one, with what was heard as its note, if there is a failure.
+    pub path: Vec<Walked>,
+    /// The same as [`check`] gives.
+    pub verdict: Result<Report, Box<Diagnosis>>,
 }
 
 /// Proves a path.
@@ -108,4 +126,15 @@ pub async fn check_with(
     cancelled: &CancellationToken,
 ) -> Result<Report, Box<Diagnosis>> {
     walk::Walk::new(request, patience, sessions, observer).prove(request.timeout, cancelled).await
+}
+
+/// As [`check`], for those to whom a failed path is a result too.
+pub async fn survey(request: &Request, sessions: &Sessions, observer: &dyn Observer, cancelled: &CancellationToken) -> Survey {
+    let walk = walk::Walk::new(request, &Patience::DEFAULT, sessions, observer);
+    let verdict = walk.prove(request.timeout, cancelled).await;
+    let path = match &verdict {
+        Ok(report) => report.path.clone(),
+        Err(diagnosis) => walk.walked_to(diagnosis),
+    };
+    Survey { path, verdict }
 }

@@ -1,5 +1,9 @@
 //! The walk itself: the order of the stages, the deadlines, the retries.
 
+pub(super) mod first_hop;
+pub(super) mod tunnel;
+mod until;
+
 use std::collections::BTreeMap;
 use std::collections::btree_map::Entry;
 use std::sync::{Mutex, MutexGuard, PoisonError};
@@ -8,19 +12,18 @@ use std::time::Duration;
 use tokio::io::{AsyncRead, AsyncWrite};
 use tokio::time::Instant;
 
-use super::failure::{Failure, of_authenticate, of_connect, of_forward, of_handshake, of_postgres, of_resolve};
+use super::failure::{Failure, of_authenticate, of_forward, of_postgres};
 use super::patience::{Patience, dice};
 use super::sessions::{Lease, Login, Sessions, Turn};
 use super::{Report, Request, Status, Walked};
-use crate::key::{HostKeys, PrivateKey};
+use crate::key::PrivateKey;
 use crate::path::cause::Cause;
 use crate::path::diagnosis::Diagnosis;
 use crate::path::event::{Event, Observer};
 use crate::path::heard::Heard;
-use crate::path::route::{Bastion, Endpoint, Host, Port};
+use crate::path::route::{Bastion, Endpoint};
 use crate::path::stage::Stage;
 use crate::postgres::{self, Encryption, Readiness, Role, falls_back, login, negotiate};
-use crate::ssh::connect::{Connected, connect, resolve};
 use crate::ssh::forward::Channel;
 use crate::ssh::session::Session;
 
@@ -165,8 +168,17 @@ impl<'a> Walk<'a> {
     async fn attempt_with(&self, encryption: Encryption) -> Result<Report, Broken> {
         match &self.request.route.bastion {
             Some(bastion) => {
+                if !self.reaches(Stage::Authenticate) {
+                    return Ok(self.visit(Some(bastion), &bastion.host, bastion.port).await?);
+                }
                 let lease = self.session(bastion).await?;
+                if !self.reaches(Stage::Forward) {
+                    return Ok(self.report());
+                }
                 let channel = self.forward(&lease).await?;
+                if !self.reaches(Stage::Tls) {
+                    return Ok(self.report());
+                }
                 match self.database(channel, encryption).await {
                     // To Postgres's room the end of the tunnel looks like the end of the database.
                     Err(Broken::Database(_)) if !lease.session.is_alive() => {
@@ -177,6 +189,9 @@ impl<'a> Walk<'a> {
             }
             None => {
                 let database = &self.request.route.database;
+                if !self.reaches(Stage::Tls) {
+                    return Ok(self.visit(None, &database.host, database.port).await?);
+                }
                 let connected = self.connect(&database.host, database.port).await?;
                 self.database(connected.into_stream(), encryption).await
             }
@@ -210,8 +225,8 @@ impl<'a> Walk<'a> {
     }
 
     async fn log_in(&self, turn: &Turn, bastion: &Bastion, key: &PrivateKey) -> Result<Session, Failure> {
-        if matches!(&bastion.host_keys, HostKeys::Pinned { accepted, .. } if accepted.is_empty()) {
-            return Err(Failure::new(Cause::NothingPinned, None));
+        if let Some(failure) = first_hop::unpinned(bastion) {
+            return Err(failure);
         }
         if let Some(next_try_in) = turn.pause() {
             let tries = self.state().failing.get(&Stage::Authenticate).map_or(0, |failing| failing.tries);
@@ -219,14 +234,7 @@ impl<'a> Walk<'a> {
         }
         let mut permit = turn.permit().await;
         let connected = self.connect(&bastion.host, bastion.port).await?;
-        self.begin(Stage::Handshake);
-        let trusted = connected.handshake(&bastion.host_keys, self.patience.handshake).await.map_err(of_handshake)?;
-        let facts = trusted.facts();
-        self.pass(Stage::Handshake, format!("{}, {}, {}", facts.server_version, facts.kex, facts.cipher));
-        let host_key = facts.host_key.clone();
-        self.begin(Stage::HostKey);
-        let checked = if bastion.host_keys == HostKeys::Any { ", not checked" } else { "" };
-        self.pass(Stage::HostKey, format!("{} {}{checked}", host_key.algorithm(), host_key.fingerprint()));
+        let trusted = self.shake_hands(connected, bastion).await?;
         self.begin(Stage::Authenticate);
         permit.offer();
         let session = trusted.authenticate(&bastion.user, key, self.patience.authenticate).await.map_err(of_authenticate)?;
@@ -234,17 +242,6 @@ impl<'a> Walk<'a> {
         let public = key.public();
         self.pass(Stage::Authenticate, format!("user {}, {} {}", bastion.user, public.algorithm(), public.fingerprint()));
         Ok(session)
-    }
-
-    /// To the first hop, whichever it is.
-    async fn connect(&self, host: &Host, port: Port) -> Result<Connected, Failure> {
-        self.begin(Stage::Resolve);
-        let addresses = resolve(host, port, self.patience.resolve).await.map_err(of_resolve)?;
-        self.pass(Stage::Resolve, host.to_string());
-        self.begin(Stage::Connect);
-        let connected = connect(&addresses, self.patience.connect).await.map_err(of_connect)?;
-        self.pass(Stage::Connect, Endpoint(host, port).to_string());
-        Ok(connected)
     }
 
     async fn forward(&self, lease: &Lease) -> Result<Channel, Failure> {
@@ -267,6 +264,9 @@ impl<'a> Walk<'a> {
         let note = secured.encrypted().map_or_else(|| format!("not encrypted, sslmode {}", tls.mode()), ToString::to_string);
         let status = if secured.encrypted().is_some() { Status::Passed } else { Status::Skipped };
         self.end(Stage::Tls, status, note);
+        if !self.reaches(Stage::Login) {
+            return Ok(self.report());
+        }
         self.begin(Stage::Login);
         let role = Role { user: route.database.user.clone(), password: password.clone(), database: route.database.name.clone() };
         let connection = login(secured, &role, self.patience.login).await?;
@@ -274,6 +274,10 @@ impl<'a> Walk<'a> {
         self.begin(Stage::Open);
         let server_version = connection.server_version().to_owned();
         self.pass(Stage::Open, format!("database {}, PostgreSQL {server_version}", role.database));
+        if !self.reaches(Stage::Ready) {
+            connection.close().await;
+            return Ok(Report { server_version, path: self.walked() });
+        }
         self.begin(Stage::Ready);
         let findings = connection.ready(readiness, self.patience.ready).await?;
         connection.close().await;

@@ -47,16 +47,25 @@ impl Diagnosis {
         self.cause.words(self.scene()).summary
     }
 
+    /// What it means; empty where the summary says all.
+    #[must_use]
+    pub fn means(&self) -> String {
+        self.cause.words(self.scene()).means.replace(TIE, " ")
+    }
+
+    /// How far the walk came, for a picture.
+    #[must_use]
+    pub fn reach(&self) -> Reach {
+        match self.cause {
+            Cause::Interrupted { stage } | Cause::OutOfTime { stage } => Reach::Ended(stage),
+            _ => self.cause.note().map_or(Reach::Failed(self.stage()), |note| Reach::Broken(self.stage(), note)),
+        }
+    }
+
     /// What to do, the likeliest first.
     #[must_use]
     pub fn remedies(&self) -> Vec<String> {
         self.cause.words(self.scene()).remedies.into_iter().map(|remedy| remedy.replace(TIE, " ")).collect()
-    }
-
-    /// What it means; empty if the summary says all.
-    #[must_use]
-    pub fn means(&self) -> String {
-        self.cause.words(self.scene()).means
     }
 
     fn scene(&self) -> Scene<'_> {
@@ -124,12 +133,8 @@ impl fmt::Display for Diagnosis {
 impl Diagnosis {
     fn write(&self, page: &mut String, economy: Economy) -> fmt::Result {
         let words = self.cause.words(self.scene());
-        let reach = match self.cause {
-            Cause::Interrupted { stage } | Cause::OutOfTime { stage } => Reach::Ended(stage),
-            _ => self.cause.note().map_or(Reach::Failed(self.stage()), |note| Reach::Broken(self.stage(), note)),
-        };
         let draw = if economy < Economy::Picture { picture::draw } else { picture::draw_in_two_lines };
-        writeln!(page, "{}", draw(&self.route, reach))?;
+        writeln!(page, "{}", draw(&self.route, self.reach()))?;
         if economy < Economy::Gap {
             writeln!(page)?;
         }

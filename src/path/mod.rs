@@ -3,9 +3,11 @@
 pub mod catalogue;
 pub mod cause;
 pub mod diagnosis;
+pub mod duration;
 pub mod event;
 pub mod finding;
 pub mod heard;
+pub mod percent;
 pub mod picture;
 pub mod refusal;
 pub mod route;

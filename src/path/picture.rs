@@ -33,6 +33,53 @@ struct Hop {
 
 /// A hop as it is drawn: its label, what stands under it, the link that leads to it.
 type Cell = (String, String, &'static str);
+/// A hop as a display shows it.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Drawn {
+    /// Whose it is, such as `bastion.example.com:22`.
+    pub label: String,
+    /// What is known of it, such as `accepted`; empty behind a broken hop.
+    pub note: String,
+    /// How far the way to it held.
+    pub link: Link,
+}
+
+/// The way to a hop.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Link {
+    /// It holds.
+    Whole,
+    /// Here the path is broken.
+    Broken,
+    /// The walk was ended here, without a verdict.
+    Open,
+    /// The walk did not come so far.
+    Unwalked,
+}
+
+impl Link {
+    /// Three characters.
+    const fn text(self) -> &'static str {
+        match self {
+            Self::Whole => "---",
+            Self::Broken => "-x-",
+            Self::Open => "-?-",
+            Self::Unwalked => "...",
+        }
+    }
+}
+
+/// The hops of a route behind this machine, in order.
+#[must_use]
+pub fn drawn(route: &Route, reach: Reach) -> Vec<Drawn> {
+    let mut broken = false;
+    let draw = |hop: Hop| {
+        let (link, note) = if broken { (Link::Unwalked, String::new()) } else { state(&hop, reach) };
+        broken = broken || link != Link::Whole;
+        Drawn { label: hop.label, note, link }
+    };
+    hops(route).into_iter().map(draw).collect()
+}
 
 /// Draws a route. Each line starts with two blanks, so that Terraform does not fold it.
 #[must_use]
@@ -51,14 +98,9 @@ pub(super) fn draw_in_two_lines(route: &Route, reach: Reach) -> String {
 }
 
 fn cells(route: &Route, reach: Reach) -> Vec<Cell> {
-    let mut cells = vec![("here".to_owned(), String::new(), "")];
-    let mut broken = false;
-    for hop in hops(route) {
-        let (link, note) = if broken { ("...", String::new()) } else { state(&hop, reach) };
-        broken = broken || link != "---";
-        cells.push((hop.label, note, link));
-    }
-    cells
+    let here = ("here".to_owned(), String::new(), "");
+    let hops = drawn(route, reach).into_iter().map(|hop| (hop.label, hop.note, hop.link.text()));
+    std::iter::once(here).chain(hops).collect()
 }
 
 fn width(cells: &[Cell]) -> usize {
@@ -80,7 +122,7 @@ fn hops(route: &Route) -> Vec<Hop> {
     let endpoint = Endpoint(&database.host, database.port).to_string();
     let role = format!("{}@{}", database.user, database.name);
     let login = Hop { label: role, last: Stage::Hold, reached: "ready" };
-    match &route.bastion {
+    let mut hops = match &route.bastion {
         Some(bastion) => vec![
             Hop { label: Endpoint(&bastion.host, bastion.port).to_string(), last: Stage::HostKey, reached: "reached, key matches" },
             Hop { label: format!("user {}", bastion.user), last: Stage::Authenticate, reached: "accepted" },
@@ -88,15 +130,26 @@ fn hops(route: &Route) -> Vec<Hop> {
             login,
         ],
         None => vec![Hop { label: endpoint, last: Stage::Tls, reached: "reached" }, login],
+    };
+    // A walk that was to end early has no hops behind its end.
+    if database.user.is_empty() {
+        hops.retain(|hop| hop.last != Stage::Hold);
     }
+    if database.is_unasked() {
+        hops.retain(|hop| hop.last != Stage::Tls);
+    }
+    if route.bastion.as_ref().is_some_and(|bastion| bastion.user.is_empty()) {
+        hops.retain(|hop| hop.last != Stage::Authenticate);
+    }
+    hops
 }
 
-fn state(hop: &Hop, reach: Reach) -> (&'static str, String) {
+fn state(hop: &Hop, reach: Reach) -> (Link, String) {
     match reach {
-        Reach::Failed(stage) if stage <= hop.last => ("-x-", broken(stage).to_owned()),
-        Reach::Broken(stage, note) if stage <= hop.last => ("-x-", note.to_owned()),
-        Reach::Ended(stage) if stage <= hop.last => ("-?-", "no verdict".to_owned()),
-        Reach::Failed(_) | Reach::Broken(..) | Reach::Ended(_) | Reach::Proven => ("---", hop.reached.to_owned()),
+        Reach::Failed(stage) if stage <= hop.last => (Link::Broken, broken(stage).to_owned()),
+        Reach::Broken(stage, note) if stage <= hop.last => (Link::Broken, note.to_owned()),
+        Reach::Ended(stage) if stage <= hop.last => (Link::Open, "no verdict".to_owned()),
+        Reach::Failed(_) | Reach::Broken(..) | Reach::Ended(_) | Reach::Proven => (Link::Whole, hop.reached.to_owned()),
     }
 }
 
@@ -157,6 +210,19 @@ mod tests {
         assert_eq!(drawn.lines().count(), 5);
         assert!(drawn.lines().all(|line| line.starts_with("  ")), "{drawn}");
         assert!(drawn.ends_with("ready"), "{drawn}");
+    }
+
+    #[test]
+    fn what_nothing_is_asked_of_is_not_drawn() {
+        let mut route = route("db.internal");
+        route.database = crate::path::route::Database::unasked();
+        let drawn = ["  here --- bastion.example.com:22 -x- user tf", "           reached, key matches       refused"];
+        assert_eq!(draw(&route, Reach::Failed(Stage::Authenticate)), drawn.join("\n"));
+        if let Some(bastion) = &mut route.bastion {
+            bastion.user.clear();
+        }
+        let drawn = ["  here -x- bastion.example.com:22", "           not reached"];
+        assert_eq!(draw(&route, Reach::Failed(Stage::Connect)), drawn.join("\n"));
     }
 
     #[test]

@@ -137,7 +137,7 @@ pub struct Bastion {
     pub host: Host,
     /// sshd's port.
     pub port: Port,
-    /// The login.
+    /// The login; empty where nobody logs in.
     pub user: String,
     /// Which host keys are taken for the bastion's.
     pub host_keys: HostKeys,
@@ -150,10 +150,25 @@ pub struct Database {
     pub host: Host,
     /// The server's port.
     pub port: Port,
-    /// The role.
+    /// The role; empty where nobody logs in.
     pub user: String,
-    /// The database's name.
+    /// The database's name; empty where nobody logs in.
     pub name: String,
+}
+
+impl Database {
+    /// The end of a route on which nothing is asked of a database, such as that of a walk until `authenticate`. It is not drawn.
+    #[must_use]
+    pub fn unasked() -> Self {
+        // No text that a user gives becomes an empty host.
+        Self { host: Host(String::new()), port: Port::POSTGRES, user: String::new(), name: String::new() }
+    }
+
+    /// Whether nothing is asked of it.
+    #[must_use]
+    pub fn is_unasked(&self) -> bool {
+        self.host.0.is_empty()
+    }
 }
 
 /// *here → bastion → database*, or *here → database*.

@@ -5,19 +5,25 @@ mod authorized_keys;
 #[cfg(feature = "aws")]
 mod aws;
 mod config;
-mod duration;
 mod functions;
+mod host_keys;
 mod keyring;
+mod postgres_check;
 mod postgres_connection;
+mod postgres_path;
 #[cfg(feature = "aws")]
 mod security_group_rules;
+mod ssh_tunnel;
 mod ssh_tunnel_connection;
 mod tunnel;
+mod tunnel_key;
+mod walk;
 
 use std::sync::Arc;
 
 use self::keyring::Keyring;
 use crate::check::Sessions;
+use crate::path::diagnosis::Diagnosis;
 use crate::tfplugin::attribute_path::AttributePath;
 use crate::tfplugin::diagnostic::Diagnostics;
 use crate::tfplugin::erased::Registry;
@@ -38,6 +44,9 @@ pub fn registry() -> Registry {
     let registry = Registry::new(config::Config::new(&shared))
         .resource(ssh_tunnel_connection::SshTunnelConnection::new(&shared))
         .resource(postgres_connection::PostgresConnection::new(&shared))
+        .data_source(postgres_check::PostgresCheck::new(&shared))
+        .data_source(host_keys::HostKeys)
+        .ephemeral(ssh_tunnel::SshTunnel::new(&shared))
         .function(functions::AuthorizedKey)
         .function(functions::Cidr)
         .function(functions::Fingerprint);
@@ -52,6 +61,13 @@ fn with_aws(registry: Registry, shared: &Shared) -> Registry {
 #[cfg(not(feature = "aws"))]
 fn with_aws(registry: Registry, _shared: &Shared) -> Registry {
     registry
+}
+
+/// One diagnostic with the whole story, on the argument to look at.
+fn of_diagnosis(diagnosis: &Diagnosis, at: AttributePath) -> Diagnostics {
+    let mut diagnostics = Diagnostics::new();
+    diagnostics.error(at, diagnosis.summary(), diagnosis.to_string());
+    diagnostics
 }
 
 /// A fault of the program itself, which no user can mend.

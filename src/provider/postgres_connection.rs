@@ -2,16 +2,20 @@
 
 mod id;
 mod prove;
-mod request;
 mod schema;
 
 use std::collections::{BTreeMap, BTreeSet};
+use std::time::Duration;
 
 use super::Shared;
+use super::postgres_path::{Arguments, NOTHING, Wanted};
 use super::tunnel::TunnelModel;
+use super::tunnel_key::{KeyNames, TunnelKey};
+use super::walk::Hop;
 use crate::path::route::Port;
 use crate::postgres::SslMode;
 use crate::secret::Secret;
+use crate::tfplugin::attribute_path::AttributePath;
 use crate::tfplugin::diagnostic::Diagnostics;
 use crate::tfplugin::kind::{Applied, Apply, Call, Change, Kept, Planned, Private, Resource};
 use crate::tfplugin::model::{Attr, model};
@@ -77,15 +81,42 @@ model! {
     }
 }
 
-model! {
-    /// A proven stage.
-    pub struct Hop {
-        /// Its name.
-        pub stage: Attr<String>,
-        /// `passed` or `skipped`.
-        pub status: Attr<String>,
-        /// What is known of it.
-        pub note: Attr<String>,
+/// How long a check may take unless told otherwise: a bastion that syncs its keys takes up to five minutes, and a new one some to start.
+const DEFAULT_TIMEOUT: Duration = Duration::from_secs(10 * 60);
+
+const KEY_NAMES: KeyNames = KeyNames { passphrase: "ssh_passphrase_wo", private_key: "ssh_private_key_wo" };
+
+impl Model {
+    fn tunnel_key(&self) -> TunnelKey<'_> {
+        let (tunnel, passphrase, private_key) = (&self.ssh_tunnel, &self.ssh_passphrase_wo, &self.ssh_private_key_wo);
+        TunnelKey { names: &KEY_NAMES, tunnel, passphrase, private_key }
+    }
+
+    fn arguments(&self) -> Arguments<'_> {
+        let verify = match &self.verify {
+            Attr::Null => Attr::Known(NOTHING),
+            given => given.as_ref().map(|verify| Wanted {
+                timeout: &verify.timeout,
+                replication: &verify.replication,
+                publication: &verify.publication,
+                tables: &verify.tables,
+            }),
+        };
+        Arguments {
+            host: &self.host,
+            port: &self.port,
+            user: &self.user,
+            password: &self.password_wo,
+            database: &self.database,
+            sslmode: &self.sslmode,
+            sslrootcert: &self.sslrootcert,
+            sslcert: &self.sslcert,
+            sslkey: &self.sslkey_wo,
+            sslkey_name: "sslkey_wo",
+            key: self.tunnel_key(),
+            verify,
+            default_timeout: DEFAULT_TIMEOUT,
+        }
     }
 }
 
@@ -138,11 +169,17 @@ impl Resource for PostgresConnection {
     }
 
     fn validate(&self, config: &Model) -> Diagnostics {
-        request::validate(config)
+        let mut diagnostics = Diagnostics::new();
+        if config.name.known().is_some_and(|name| name.trim().is_empty()) {
+            diagnostics.error(AttributePath::of("name"), "The name is empty", "Give the connection a name.");
+        }
+        diagnostics.append(config.arguments().validate());
+        diagnostics
     }
 
     async fn plan(&self, _call: &Call<Model>, change: Change<Model>) -> Result<Planned<Model>, Diagnostics> {
-        request::check_key(&self.shared.keyring, &change.config).await?;
+        // A passphrase or a key that cannot work is refused now, not after other things were made.
+        change.config.tunnel_key().open(&self.shared.keyring).await?;
         let mut model = change.proposed;
         if change.config.port.is_null() {
             model.port = Attr::Known(i64::from(Port::POSTGRES.get()));
@@ -191,7 +228,7 @@ impl PostgresConnection {
             match prove::prove(&self.shared, &call.cancelled, &apply.config).await {
                 Ok(report) => {
                     model.server_version = Attr::Known(report.server_version);
-                    model.path = Attr::Known(report.path.into_iter().map(prove::hop).collect());
+                    model.path = Hop::all(report.path);
                 }
                 Err(diagnostics) => return Applied::Nothing(diagnostics),
             }

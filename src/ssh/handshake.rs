@@ -99,9 +99,19 @@ impl Connected {
     ///
     /// [`HandshakeError`]; its [`stage`](HandshakeError::stage) tells a bad host key from a bad handshake.
     pub async fn handshake(self, host_keys: &HostKeys, within: Duration) -> Result<Trusted, HandshakeError> {
+        self.shake_hands(host_keys, host_key_algorithms(host_keys), within).await
+    }
+
+    /// As [`Connected::handshake`], with host keys of these kinds only.
+    pub(super) async fn shake_hands(
+        self,
+        host_keys: &HostKeys,
+        algorithms: Vec<Algorithm>,
+        within: Duration,
+    ) -> Result<Trusted, HandshakeError> {
         let (wire, transcript, hold) = Wire::new(self.stream);
         let (client, events) = Client::new(host_keys.clone());
-        match timeout(within, connect_stream(Arc::new(config(host_keys)), wire, client)).await {
+        match timeout(within, connect_stream(Arc::new(config(algorithms)), wire, client)).await {
             Ok(Ok(handle)) => {
                 let seen = events.seen();
                 let facts = Facts {
@@ -119,7 +129,7 @@ impl Connected {
     }
 }
 
-fn config(host_keys: &HostKeys) -> Config {
+fn config(host_key_algorithms: Vec<Algorithm>) -> Config {
     Config {
         client_id: SshId::Standard(Cow::Borrowed(concat!("SSH-2.0-terraform-provider-bastion_", env!("CARGO_PKG_VERSION")))),
         window_size: WINDOW,
@@ -129,7 +139,7 @@ fn config(host_keys: &HostKeys) -> Config {
         gex: GexParams::new(2048, 3072, 8192).unwrap_or_default(),
         preferred: Preferred {
             kex: Cow::Borrowed(KEX),
-            key: Cow::Owned(host_key_algorithms(host_keys)),
+            key: Cow::Owned(host_key_algorithms),
             host_key_certificates: Cow::Borrowed(&[]),
             cipher: Cow::Borrowed(CIPHERS),
             mac: Cow::Borrowed(MACS),
@@ -439,7 +449,7 @@ mod tests {
 
     #[test]
     fn a_session_asks_a_silent_peer_whether_it_is_there_and_takes_no_sha1() {
-        let config = config(&HostKeys::Any);
+        let config = config(host_key_algorithms(&HostKeys::Any));
         assert!(config.keepalive_interval.unwrap() < Duration::from_secs(60) && config.keepalive_max > 0);
         assert_eq!(config.preferred.key.len(), 6);
         assert!(!config.preferred.key.contains(&Algorithm::Rsa { hash: None }));

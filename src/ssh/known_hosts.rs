@@ -106,6 +106,12 @@ fn starts_with_kind(text: &str) -> bool {
     text.split_whitespace().next().is_some_and(crate::key::is_key_name)
 }
 
+/// The line that pins a key: as `ssh-keyscan` prints it.
+#[must_use]
+pub fn line(host: &Host, port: Port, key: &PublicKey) -> String {
+    format!("{} {key}", spelled(host, port))
+}
+
 /// As OpenSSH spells a host in known_hosts.
 fn spelled(host: &Host, port: Port) -> String {
     let host = host.as_str().to_lowercase();

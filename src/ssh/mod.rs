@@ -7,7 +7,9 @@ pub mod error;
 pub mod forward;
 pub mod handshake;
 pub mod known_hosts;
+pub mod scan;
 pub mod session;
 #[cfg(test)]
 mod testing;
+pub mod tunnel;
 mod wire;

@@ -30,9 +30,9 @@ fn root() -> std::path::PathBuf {
 #[test]
 fn every_example_is_valid() {
     let mut folders = vec![root().join("provider"), root().join("quickstart")];
-    for kind in ["resources", "functions", "modules"] {
+    for kind in ["resources", "data-sources", "ephemeral-resources", "functions", "modules"] {
         folders.extend(fs::read_dir(root().join(kind)).unwrap().map(|entry| entry.unwrap().path()));
     }
-    assert!(folders.len() >= 6);
+    assert!(folders.len() >= 9);
     folders.iter().for_each(|folder| validate(folder));
 }

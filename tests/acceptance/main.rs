@@ -8,6 +8,8 @@ mod authorized_keys_localstack;
 mod bucket_path;
 mod cloud;
 mod connection;
+mod data_sources;
+mod ephemeral;
 mod examples;
 mod faults;
 mod functions;

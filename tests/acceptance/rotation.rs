@@ -130,6 +130,7 @@ fn request(bench: &Bench) -> Request {
         readiness: Readiness::default(),
         // Shorter than the pause after a refused key: a refusal is a failure, not something to be waited out.
         timeout: Duration::from_secs(4),
+        until: None,
     }
 }
 

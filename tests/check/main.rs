@@ -5,3 +5,4 @@ mod endings;
 mod retries;
 mod sessions;
 mod support;
+mod tunnel;

@@ -65,6 +65,7 @@ impl Bench {
             tls: self.tls(SslMode::VerifyFull),
             readiness: Readiness::default(),
             timeout: LONG,
+            until: None,
         }
     }
 

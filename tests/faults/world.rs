@@ -89,6 +89,7 @@ impl World {
             password: Some(Secret::from(PASSWORD)),
             tls: TlsSettings::new(SslMode::Require, None, None).unwrap(),
             readiness: Readiness::default(),
+            until: None,
             timeout: TIMEOUT,
         };
         Self { request, patience: distance.patience(), distance, key: None, bastion: None, on: None, mend: None, kept: Vec::new() }

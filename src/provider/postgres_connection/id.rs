@@ -1,6 +1,7 @@
 //! The id of a connection: a URL without secrets, from which it can be imported.
 
 use super::Model;
+use crate::path::percent::{decode, encode};
 use crate::path::route::{Host, Port};
 use crate::postgres::SslMode;
 use crate::tfplugin::attribute_path::AttributePath;
@@ -71,26 +72,6 @@ fn parse(id: &str) -> Option<Model> {
     model.name = Attr::Known(name.or_else(|| model.database.known().cloned())?);
     model.id = of(&model);
     Some(model)
-}
-
-fn encode(text: &str) -> String {
-    let keep = |byte: &u8| byte.is_ascii_alphanumeric() || matches!(byte, b'-' | b'.' | b'_' | b'~');
-    text.bytes().map(|byte| if keep(&byte) { char::from(byte).to_string() } else { format!("%{byte:02X}") }).collect()
-}
-
-fn decode(text: &str) -> Option<String> {
-    let mut bytes = Vec::with_capacity(text.len());
-    let mut rest = text.bytes();
-    while let Some(byte) = rest.next() {
-        let byte = if byte == b'%' {
-            let pair = [rest.next()?, rest.next()?];
-            u8::from_str_radix(std::str::from_utf8(&pair).ok()?, 16).ok()?
-        } else {
-            byte
-        };
-        bytes.push(byte);
-    }
-    String::from_utf8(bytes).ok()
 }
 
 #[cfg(test)]

@@ -1,14 +1,18 @@
-//! Durations as Terraform's users write them: `"30s"`, `"10m"`, `"1h30m"`.
+//! Durations as users write them: `"30s"`, `"10m"`, `"1h30m"`.
 
 use std::time::Duration;
 
 /// Why a text is not a duration.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
 #[error("a duration is a number with a unit, such as \"30s\", \"10m\" or \"1h30m\"")]
-pub(super) struct DurationError;
+pub struct DurationError;
 
 /// Parses whole numbers with the units `h`, `m`, `s` and `ms`, one after the other. At most a year, so that adding it to a clock is safe.
-pub(super) fn parse(text: &str) -> Result<Duration, DurationError> {
+///
+/// # Errors
+///
+/// [`DurationError`] for anything else, and for no time at all.
+pub fn parse(text: &str) -> Result<Duration, DurationError> {
     const LONGEST: Duration = Duration::from_secs(365 * 24 * 60 * 60);
     let mut rest = text;
     let mut total = Duration::ZERO;

@@ -1,0 +1,84 @@
+//! Where secrets and files come from: bounded, never from argv.
+
+use std::fs::File;
+use std::io::{self, IsTerminal, Read};
+use std::path::Path;
+
+use zeroize::Zeroizing;
+
+use super::Environment;
+use super::error::CliError;
+use crate::key::{self, KeyError, PrivateKey};
+use crate::secret::Secret;
+
+/// The largest file read: the bundle of all of Amazon's authorities has some 200 kB.
+const LARGEST: u64 = 1024 * 1024;
+
+/// A variable's value, unless it is empty.
+pub(super) fn variable(environment: Environment<'_>, name: &str) -> Option<String> {
+    environment(name).filter(|value| !value.is_empty())
+}
+
+/// A file's text.
+pub(super) fn file(path: &Path) -> Result<Secret<String>, CliError> {
+    let failed = |error| CliError::File { path: path.to_owned(), error };
+    let mut text = Zeroizing::new(String::new());
+    File::open(path).map_err(failed)?.take(LARGEST + 1).read_to_string(&mut text).map_err(failed)?;
+    if u64::try_from(text.len()).is_ok_and(|length| length > LARGEST) {
+        return Err(CliError::TooLarge { path: path.to_owned() });
+    }
+    Ok(Secret::from(text.as_str()))
+}
+
+/// A file that holds one secret; the line's end that editors add is no part of it.
+pub(super) fn secret_file(path: &Path) -> Result<Secret<String>, CliError> {
+    let text = file(path)?;
+    let secret = text.expose().strip_suffix('\n').map_or(text.expose().as_str(), |text| text.strip_suffix('\r').unwrap_or(text));
+    Ok(Secret::from(secret))
+}
+
+/// Asks on the terminal, without echo.
+pub(super) fn ask(what: &'static str, prompt: &str, instead: &'static str) -> Result<Secret<String>, CliError> {
+    rpassword::prompt_password(prompt).map(Secret::from).map_err(|_| CliError::NoTerminal { what, instead })
+}
+
+/// The passphrase of a key, as far as it is given: a file, else the environment.
+pub(super) fn passphrase(from: Option<&Path>, environment: Environment<'_>) -> Result<Option<Secret<String>>, CliError> {
+    match from {
+        Some(path) => secret_file(path).map(Some),
+        None => Ok(variable(environment, "BASTION_PASSPHRASE").map(Secret::from)),
+    }
+}
+
+/// A private key. The passphrase of an encrypted one is asked for, if it is not given and somebody is there.
+pub(super) fn private_key(path: &Path, from: Option<&Path>, environment: Environment<'_>) -> Result<PrivateKey, CliError> {
+    let text = file(path)?;
+    let mut given = passphrase(from, environment)?;
+    if given.is_none() && key::is_encrypted(&text) {
+        if !io::stdin().is_terminal() {
+            return Err(CliError::Key { path: path.to_owned(), error: KeyError::PassphraseMissing });
+        }
+        let prompt = format!("Passphrase of {}: ", path.display());
+        given = Some(ask("passphrase", &prompt, "--passphrase-file or BASTION_PASSPHRASE")?);
+    }
+    PrivateKey::parse(&text, given.as_ref()).map_err(|error| CliError::Key { path: path.to_owned(), error })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_secret_ends_before_its_lines_end() {
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join("secret");
+        for (text, secret) in [("hunter2\n", "hunter2"), ("hunter2\r\n", "hunter2"), (" hunter2 ", " hunter2 "), ("a\n\n", "a\n"), ("", "")]
+        {
+            std::fs::write(&path, text).unwrap();
+            assert_eq!(secret_file(&path).unwrap().expose(), secret);
+        }
+        std::fs::write(&path, vec![b'a'; 1024 * 1024 + 1]).unwrap();
+        assert!(matches!(secret_file(&path), Err(CliError::TooLarge { .. })));
+        assert!(matches!(secret_file(folder.path()), Err(CliError::File { .. })));
+    }
+}

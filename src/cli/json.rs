@@ -1,0 +1,55 @@
+//! The verdict as one JSON object, for programs.
+
+use std::time::Duration;
+
+use serde_json::{Value, json};
+
+use super::error::CliError;
+use crate::check::{Survey, Walked};
+use crate::path::diagnosis::Diagnosis;
+use crate::path::stage::Stage;
+
+/// `ok`, `failed_stage`, `code`, `summary`, `heard`, `means`, `remedies`, `tries`, `path`, `server_version`, `took` (seconds).
+pub(super) fn verdict(survey: &Survey, took: Duration) -> String {
+    let failure = survey.verdict.as_ref().err();
+    let text = |of: &dyn Fn(&Diagnosis) -> String| failure.map_or(Value::Null, |diagnosis| Value::String(of(diagnosis)));
+    let version = survey.verdict.as_ref().ok().map(|report| &report.server_version).filter(|version| !version.is_empty());
+    object(&json!({
+        "ok": failure.is_none(),
+        "failed_stage": text(&|diagnosis| diagnosis.stage().name().to_owned()),
+        "code": text(&Diagnosis::code),
+        "summary": failure.map_or("The path is proven", |diagnosis| diagnosis.summary()),
+        "heard": text(&|diagnosis| diagnosis.heard.to_string()),
+        "means": text(&Diagnosis::means),
+        "remedies": failure.map(|diagnosis| diagnosis.remedies()).unwrap_or_default(),
+        "tries": failure.map(|diagnosis| diagnosis.tries),
+        "path": survey.path.iter().map(hop).collect::<Vec<_>>(),
+        "server_version": version,
+        "took": took.as_secs_f64(),
+    }))
+}
+
+/// The same for arguments that are wrong: nothing was walked.
+pub(super) fn refusal(error: &CliError) -> String {
+    object(&json!({
+        "ok": false,
+        "failed_stage": Stage::Configure.name(),
+        "code": "configure/usage",
+        "summary": error.to_string(),
+        "heard": null,
+        "means": null,
+        "remedies": [],
+        "tries": null,
+        "path": [],
+        "server_version": null,
+        "took": 0.0,
+    }))
+}
+
+fn hop(Walked { stage, status, note }: &Walked) -> Value {
+    json!({ "stage": stage.name(), "status": status.name(), "note": note })
+}
+
+fn object(value: &Value) -> String {
+    format!("{value}\n")
+}

@@ -1,0 +1,207 @@
+//! From argv, URL and environment to what is checked. A flag wins over the URL, the URL over the environment.
+
+use std::path::Path;
+use std::sync::Arc;
+
+use super::arguments::CheckArguments;
+use super::error::CliError;
+use super::url::{self, Url, UrlError};
+use super::{Environment, endpoint, input};
+use crate::check::Request;
+use crate::key::HostKeys;
+use crate::path::route::{Bastion, Database, Host, Port, Route};
+use crate::path::stage::Stage;
+use crate::postgres::{Readiness, SslMode, TlsSettings, is_table_name};
+use crate::secret::Secret;
+use crate::ssh::known_hosts::{self, KnownHostsError};
+
+/// What was understood, and what of the URL means nothing here.
+pub(super) struct Understood {
+    pub(super) request: Request,
+    pub(super) ignored: Vec<String>,
+}
+
+/// A check's inputs.
+struct Inputs<'a> {
+    arguments: &'a CheckArguments,
+    url: Url,
+    environment: Environment<'a>,
+}
+
+pub(super) fn understand(arguments: &CheckArguments, environment: Environment<'_>) -> Result<Understood, CliError> {
+    let url = match &arguments.url {
+        Some(text) => {
+            let url = url::parse(text).map_err(CliError::Url)?;
+            if url.password.is_some() {
+                return Err(CliError::Url(UrlError::Password));
+            }
+            url
+        }
+        None => input::variable(environment, "BASTION_URL")
+            .map_or_else(|| Ok(Url::default()), |text| url::parse(&text))
+            .map_err(CliError::Url)?,
+    };
+    let inputs = Inputs { arguments, url, environment };
+    let bastion = inputs.bastion()?;
+    let database = if bastion.is_some() && !inputs.reaches(Stage::Forward) { Database::unasked() } else { inputs.database()? };
+    let key = match (&bastion, inputs.reaches(Stage::Authenticate)) {
+        (Some(_), true) => Some(Arc::new(inputs.key()?)),
+        _ => None,
+    };
+    let request = Request {
+        route: Route { bastion, database },
+        key,
+        password: if inputs.reaches(Stage::Login) { inputs.password()? } else { None },
+        tls: if inputs.reaches(Stage::Tls) {
+            inputs.tls()?
+        } else {
+            TlsSettings::new(SslMode::Disable, None, None).map_err(CliError::Tls)?
+        },
+        readiness: inputs.readiness()?,
+        timeout: arguments.timeout,
+        until: arguments.until,
+    };
+    Ok(Understood { request, ignored: inputs.url.ignored })
+}
+
+impl Inputs<'_> {
+    fn reaches(&self, stage: Stage) -> bool {
+        self.arguments.until.is_none_or(|until| until >= stage)
+    }
+
+    fn variable(&self, name: &str) -> Option<String> {
+        input::variable(self.environment, name)
+    }
+
+    /// A text from a flag, else from the URL, else from the environment.
+    fn text(&self, flag: Option<&String>, url: Option<&String>, variable: &str) -> Option<String> {
+        flag.or(url).cloned().or_else(|| self.variable(variable))
+    }
+
+    fn database(&self) -> Result<Database, CliError> {
+        let flag = |text: &String| text.parse::<Host>().map_err(|error| CliError::Host { flag: "--host", error });
+        let host = match (&self.arguments.host, &self.url.host, self.variable("PGHOST")) {
+            (Some(text), ..) => flag(text)?,
+            (None, Some(host), _) => host.clone(),
+            (None, None, Some(text)) => text.parse().map_err(|error| CliError::Host { flag: "PGHOST", error })?,
+            (None, None, None) => return Err(CliError::Missing { what: "the database's host", flags: "a URL, --host or PGHOST" }),
+        };
+        let port = |flag, text: &str| endpoint::port(text).map_err(|_| CliError::Port { flag });
+        let port = match (&self.arguments.port, self.url.port, self.variable("PGPORT")) {
+            (Some(text), ..) => port("--port", text)?,
+            (None, Some(port), _) => port,
+            (None, None, Some(text)) => port("PGPORT", &text)?,
+            (None, None, None) => Port::POSTGRES,
+        };
+        if !self.reaches(Stage::Login) {
+            return Ok(Database { host, port, user: String::new(), name: String::new() });
+        }
+        let user = self.text(self.arguments.user.as_ref(), self.url.user.as_ref(), "PGUSER");
+        let name = self.text(self.arguments.database.as_ref(), self.url.database.as_ref(), "PGDATABASE");
+        let user = user.ok_or(CliError::Missing { what: "the role", flags: "a URL, --user or PGUSER" })?;
+        let name = name.ok_or(CliError::Missing { what: "the database's name", flags: "a URL, --database or PGDATABASE" })?;
+        Ok(Database { host, port, user, name })
+    }
+
+    fn password(&self) -> Result<Option<Secret<String>>, CliError> {
+        if self.arguments.ask_password {
+            return input::ask("password", "Password of the role: ", "--password-file or BASTION_PASSWORD").map(Some);
+        }
+        if let Some(path) = &self.arguments.password_file {
+            return input::secret_file(path).map(Some);
+        }
+        let variables = || self.variable("BASTION_PASSWORD").or_else(|| self.variable("PGPASSWORD"));
+        Ok(self.url.password.clone().or_else(|| variables().map(Secret::from)))
+    }
+
+    fn tls(&self) -> Result<TlsSettings, CliError> {
+        let Self { arguments, url, .. } = self;
+        let mode = match self.text(arguments.sslmode.as_ref(), url.sslmode.as_ref(), "PGSSLMODE") {
+            Some(mode) => mode.parse().map_err(|_| CliError::SslMode)?,
+            None => SslMode::Require,
+        };
+        let roots = match self.text(arguments.sslrootcert.as_ref(), url.sslrootcert.as_ref(), "PGSSLROOTCERT") {
+            Some(word) if word == "system" => Some(Secret::from(word)),
+            Some(path) => Some(input::file(Path::new(&path))?),
+            None => None,
+        };
+        let certificate = self.text(arguments.sslcert.as_ref(), url.sslcert.as_ref(), "PGSSLCERT");
+        let key = self.text(arguments.sslkey.as_ref(), url.sslkey.as_ref(), "PGSSLKEY");
+        let client = match (certificate, key) {
+            (Some(certificate), Some(key)) => Some((input::file(Path::new(&certificate))?, input::file(Path::new(&key))?)),
+            (None, None) => None,
+            _ => return Err(CliError::HalfCertificate),
+        };
+        let client = client.as_ref().map(|(certificate, key)| (certificate.expose().as_str(), key));
+        TlsSettings::new(mode, roots.as_ref().map(|roots| roots.expose().as_str()), client).map_err(CliError::Tls)
+    }
+
+    fn readiness(&self) -> Result<Readiness, CliError> {
+        let CheckArguments { replication, publication, table, .. } = self.arguments;
+        match table.iter().find(|table| !is_table_name(table)) {
+            Some(table) => Err(CliError::Table(table.clone())),
+            None => Ok(Readiness { replication: *replication, publication: publication.clone(), tables: table.clone() }),
+        }
+    }
+
+    fn bastion(&self) -> Result<Option<Bastion>, CliError> {
+        let Some(text) = self.arguments.bastion.clone().or_else(|| self.variable("BASTION")) else {
+            let CheckArguments { identity, host_key, known_hosts, insecure_ignore_host_key, .. } = self.arguments;
+            let flags = [
+                ("--identity", identity.is_some()),
+                ("--host-key", !host_key.is_empty()),
+                ("--known-hosts", known_hosts.is_some()),
+                ("--insecure-ignore-host-key", *insecure_ignore_host_key),
+            ];
+            return match flags.into_iter().find(|(_, given)| *given) {
+                Some((flag, _)) => Err(CliError::NoBastion { flag }),
+                None => Ok(None),
+            };
+        };
+        let text = text.strip_prefix("ssh://").unwrap_or(&text);
+        let (user, address) = text.rsplit_once('@').filter(|(user, _)| is_login(user)).ok_or(CliError::BastionUser)?;
+        let (host, port) = endpoint::parse(address).map_err(|error| CliError::Endpoint { flag: "--bastion", error })?;
+        let port = port.unwrap_or(Port::SSH);
+        let host_keys = if self.reaches(Stage::Handshake) { self.host_keys(&host, port)? } else { HostKeys::Any };
+        Ok(Some(Bastion { host, port, user: user.to_owned(), host_keys }))
+    }
+
+    fn host_keys(&self, host: &Host, port: Port) -> Result<HostKeys, CliError> {
+        if self.arguments.insecure_ignore_host_key {
+            return Ok(HostKeys::Any);
+        }
+        if !self.arguments.host_key.is_empty() {
+            let texts: Vec<_> = self.arguments.host_key.iter().map(String::as_str).collect();
+            return known_hosts::from_texts(&texts, host, port).map_err(CliError::HostKeys);
+        }
+        match self.arguments.known_hosts.clone().or_else(|| self.variable("BASTION_KNOWN_HOSTS").map(Into::into)) {
+            Some(path) => from_known_hosts(&path, host, port),
+            None => Err(CliError::NothingPinned { host: host.clone() }),
+        }
+    }
+
+    fn key(&self) -> Result<crate::key::PrivateKey, CliError> {
+        let path = self.arguments.identity.clone().or_else(|| self.variable("BASTION_IDENTITY").map(Into::into));
+        let path = path.ok_or(CliError::Missing { what: "the login's private key", flags: "--identity FILE or BASTION_IDENTITY" })?;
+        input::private_key(&path, self.arguments.passphrase_file.as_deref(), self.environment)
+    }
+}
+
+fn is_login(user: &str) -> bool {
+    !user.is_empty() && !user.chars().any(|c| c.is_whitespace() || c.is_control() || c == ':' || c == '@')
+}
+
+/// A known_hosts file has lines for many hosts, and some that cannot be read here. Leaving those out trusts nobody.
+fn from_known_hosts(path: &Path, host: &Host, port: Port) -> Result<HostKeys, CliError> {
+    let text = input::file(path)?;
+    let is_read = |line: &&str| match known_hosts::from_texts(&[line], host, port) {
+        // Empty: a revoked key alone.
+        Ok(_) | Err(KnownHostsError::Empty) => true,
+        Err(_) => false,
+    };
+    let lines: Vec<_> = text.expose().lines().filter(is_read).collect();
+    match known_hosts::from_texts(&lines, host, port) {
+        Err(KnownHostsError::Empty) => Err(CliError::NotInFile { path: path.to_owned() }),
+        read => read.map_err(CliError::HostKeys),
+    }
+}

@@ -1,0 +1,50 @@
+//! `bastion scan`: what a bastion presents, as known_hosts lines.
+
+use std::io::{self, Write};
+use std::time::Duration;
+
+use clap::Args;
+
+use super::error::CliError;
+use super::exit::Exit;
+use super::{block_on, endpoint, say};
+use crate::check::scan;
+use crate::path::duration;
+use crate::path::route::Port;
+use crate::ssh::known_hosts;
+
+/// A server that is up answers in seconds; a machine that boots brings its sshd up within that.
+const DEFAULT_TIMEOUT: &str = "30s";
+
+#[derive(Args)]
+pub(super) struct ScanArguments {
+    /// The bastion. Default port 22; brackets around an IPv6 address.
+    #[arg(value_name = "HOST[:PORT]")]
+    target: String,
+    /// Bounds the scan; what can heal is tried again until then.
+    #[arg(long, default_value = DEFAULT_TIMEOUT, value_parser = duration::parse)]
+    timeout: Duration,
+}
+
+pub(super) fn run(arguments: &ScanArguments) -> Result<Exit, CliError> {
+    let (host, port) = endpoint::parse(&arguments.target).map_err(|error| CliError::Endpoint { flag: "HOST[:PORT]", error })?;
+    let port = port.unwrap_or(Port::SSH);
+    let keys = match block_on(async |cancelled| scan(&host, port, arguments.timeout, &cancelled).await)? {
+        Ok(keys) => keys,
+        Err(diagnosis) => {
+            let _told = writeln!(io::stderr(), "Error: {}\n\n{diagnosis}", diagnosis.summary());
+            return Ok(Exit::of(&diagnosis));
+        }
+    };
+    let mut note = String::new();
+    for key in &keys {
+        say(&format!("{}\n", known_hosts::line(&host, port, key)))?;
+        note.push_str(&format!("  {} {}\n", key.fingerprint(), key.algorithm()));
+    }
+    let _told = write!(
+        io::stderr(),
+        "\nA scan proves nothing by itself: whoever answers there presents keys. Before you pin one, compare its fingerprint\n\
+         with the one that the bastion itself shows (ssh-keygen -lf /etc/ssh/ssh_host_ed25519_key.pub):\n\n{note}"
+    );
+    Ok(Exit::Proven)
+}

@@ -1,0 +1,170 @@
+//! From configuration to what is checked: the one place that parses the arguments, for validation and for the walk.
+
+use std::time::Duration;
+
+use super::Arguments;
+use crate::check::Request;
+use crate::path::duration;
+use crate::path::heard::Heard;
+use crate::path::route::{Database, Port, Route};
+use crate::postgres::{Readiness, SslMode, TlsSettings, TlsSettingsError, is_table_name};
+use crate::provider::fault;
+use crate::provider::keyring::Keyring;
+use crate::provider::tunnel::{self, sentence};
+use crate::tfplugin::attribute_path::AttributePath;
+use crate::tfplugin::diagnostic::Diagnostics;
+use crate::tfplugin::model::Attr;
+
+/// Postgres's own limit on role and database names, in bytes (NAMEDATALEN - 1).
+const LONGEST_NAME: usize = 63;
+
+impl Arguments<'_> {
+    /// Judges them; values that are not known yet are not judged.
+    pub(in crate::provider) fn validate(&self) -> Diagnostics {
+        let mut diagnostics = Diagnostics::new();
+        database(self, &mut diagnostics);
+        tls(self, &mut diagnostics);
+        timeout(self, &mut diagnostics);
+        readiness(self, &mut diagnostics);
+        if let Attr::Known(tunnel) = self.key.tunnel {
+            diagnostics.append(tunnel::validate(tunnel, &AttributePath::of("ssh_tunnel")));
+        }
+        self.key.validate(&mut diagnostics);
+        diagnostics
+    }
+
+    /// Builds the check's request, once all of them are known.
+    pub(in crate::provider) async fn request(&self, keyring: &Keyring) -> Result<Request, Diagnostics> {
+        let mut diagnostics = Diagnostics::new();
+        let database = database(self, &mut diagnostics);
+        let tls = tls(self, &mut diagnostics);
+        let timeout = timeout(self, &mut diagnostics);
+        let readiness = readiness(self, &mut diagnostics);
+        let (mut bastion, mut key) = (None, None);
+        if let Attr::Known(tunnel) = self.key.tunnel {
+            bastion = tunnel::parse(tunnel, &AttributePath::of("ssh_tunnel"), &mut diagnostics);
+            key = self.key.open(keyring).await?;
+        }
+        if diagnostics.has_errors() {
+            return Err(diagnostics);
+        }
+        let (Some(database), Some(tls), Some(timeout), Some(readiness)) = (database, tls, timeout, readiness) else {
+            return Err(fault("a path was to be walked with unknown values"));
+        };
+        let route = Route { bastion, database };
+        Ok(Request { route, key, password: self.password.known().cloned(), tls, readiness, timeout, until: None })
+    }
+}
+
+fn database(arguments: &Arguments<'_>, diagnostics: &mut Diagnostics) -> Option<Database> {
+    let host = tunnel::host(arguments.host, &AttributePath::of("host"), diagnostics);
+    let port = tunnel::port(arguments.port, Port::POSTGRES, &AttributePath::of("port"), diagnostics);
+    let user = name(arguments.user, "user", diagnostics);
+    let name = name(arguments.database, "database", diagnostics);
+    Some(Database { host: host?, port: port?, user: user?, name: name? })
+}
+
+fn name(value: &Attr<String>, attribute: &str, diagnostics: &mut Diagnostics) -> Option<String> {
+    let name = value.known()?;
+    if name.is_empty() || name.len() > LONGEST_NAME || name.chars().any(char::is_control) {
+        diagnostics.error(
+            AttributePath::of(attribute),
+            format!("The {attribute} is not a Postgres name"),
+            format!("A name has 1 to {LONGEST_NAME} bytes and no control characters; this one has {} bytes.", name.len()),
+        );
+        return None;
+    }
+    Some(name.clone())
+}
+
+fn tls(arguments: &Arguments<'_>, diagnostics: &mut Diagnostics) -> Option<TlsSettings> {
+    let mode = match arguments.sslmode {
+        Attr::Unknown => return None,
+        Attr::Null => SslMode::Require,
+        Attr::Known(mode) => match mode.parse() {
+            Ok(mode) => mode,
+            Err(_) => {
+                diagnostics.error(
+                    AttributePath::of("sslmode"),
+                    "The sslmode is not one of libpq's",
+                    "It is disable, allow, prefer, require, verify-ca or verify-full.",
+                );
+                return None;
+            }
+        },
+    };
+    if arguments.sslrootcert.is_unknown() || arguments.sslcert.is_unknown() || arguments.sslkey.is_unknown() {
+        return None;
+    }
+    let client = match (arguments.sslcert.known(), arguments.sslkey.known()) {
+        (Some(certificate), Some(key)) => Some((certificate.as_str(), key)),
+        (None, None) => None,
+        (certificate, _) => {
+            let missing = if certificate.is_some() { arguments.sslkey_name } else { "sslcert" };
+            diagnostics.error(
+                AttributePath::of(missing),
+                "Half of the client certificate is missing",
+                format!("`sslcert` and `{}` belong together: give both or neither.", arguments.sslkey_name),
+            );
+            return None;
+        }
+    };
+    match TlsSettings::new(mode, arguments.sslrootcert.known().map(String::as_str), client) {
+        Ok(settings) => Some(settings),
+        Err(error) => {
+            let (attribute, summary, why) = match &error {
+                TlsSettingsError::RootCertMissing => (
+                    "sslrootcert",
+                    "The certificate's authority is not given",
+                    format!("`sslmode = \"{mode}\"` verifies the certificate: give its authority as `sslrootcert`, in PEM, or `system`."),
+                ),
+                TlsSettingsError::RootCert(error) => ("sslrootcert", "The authority's certificate cannot be used", sentence(error)),
+                TlsSettingsError::ClientCert(error) => ("sslcert", "The client certificate cannot be used", sentence(error)),
+                TlsSettingsError::ClientKey(error) => {
+                    (arguments.sslkey_name, "The client certificate's key cannot be used", sentence(error))
+                }
+            };
+            diagnostics.error(AttributePath::of(attribute), summary, why);
+            None
+        }
+    }
+}
+
+fn timeout(arguments: &Arguments<'_>, diagnostics: &mut Diagnostics) -> Option<Duration> {
+    let verify = arguments.verify.known()?;
+    match verify.timeout {
+        Attr::Unknown => None,
+        Attr::Null => Some(arguments.default_timeout),
+        Attr::Known(text) => match duration::parse(text) {
+            Ok(timeout) => Some(timeout),
+            Err(error) => {
+                diagnostics.error(AttributePath::of("verify").attribute("timeout"), "The timeout is not a duration", sentence(&error));
+                None
+            }
+        },
+    }
+}
+
+fn readiness(arguments: &Arguments<'_>, diagnostics: &mut Diagnostics) -> Option<Readiness> {
+    let verify = arguments.verify.known()?;
+    let at = |attribute: &str| AttributePath::of("verify").attribute(attribute);
+    if verify.publication.known().is_some_and(|publication| publication.is_empty() || publication.len() > LONGEST_NAME) {
+        diagnostics.error(at("publication"), "The publication is not a Postgres name", format!("A name has 1 to {LONGEST_NAME} bytes."));
+    }
+    if verify.replication.is_unknown() || verify.publication.is_unknown() || verify.tables.is_unknown() {
+        return None;
+    }
+    let tables = verify.tables.known().cloned().unwrap_or_default();
+    let unnamed = tables.iter().find(|table| table.is_null() || table.known().is_some_and(|table| !is_table_name(table)));
+    if let Some(table) = unnamed {
+        let shown = table.known().map_or_else(|| "null".to_owned(), |table| format!("\"{}\"", Heard::from_text(table)));
+        diagnostics.error(
+            at("tables"),
+            "A table has no name",
+            format!("It is {shown}: give each table as `schema.table` or `table`, quoted as SQL quotes it."),
+        );
+        return None;
+    }
+    let tables: Vec<_> = tables.into_iter().map(|table| table.known().cloned()).collect::<Option<_>>()?;
+    Some(Readiness { replication: verify.replication.known() == Some(&true), publication: verify.publication.known().cloned(), tables })
+}

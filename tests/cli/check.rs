@@ -1,0 +1,234 @@
+//! `bastion check`: the verdict, its class, its forms, and where its inputs come from.
+
+use std::io::Read;
+use std::process::Stdio;
+use std::time::{Duration, Instant};
+
+use crate::support::{Bench, Said, USER, bastion, run};
+
+/// How long after Ctrl-C the program may take to end.
+const AT_ONCE: Duration = Duration::from_secs(1);
+
+#[test]
+fn a_path_that_holds_is_proven_stage_by_stage() {
+    let bench = Bench::new();
+    let said = bench.checked(&[&bench.url(), "--replication", "--publication", "mz_source", "--table", "public.orders"]);
+    said.expect(0, &["here --- 127.0.0.1:", "--- neosync@orders", "Proven  up to ready, PostgreSQL "]);
+    let stages: Vec<_> = said.err.lines().map(|line| line.split_whitespace().take(2).collect::<Vec<_>>().join(" ")).collect();
+    let walk = ["resolve", "connect", "handshake", "host_key", "authenticate", "forward", "dial", "tls", "login", "open", "ready"];
+    assert_eq!(stages, walk.map(|stage| format!("passed {stage}")));
+    assert!(!said.err.contains('\u{1b}') && !said.out.contains('\u{1b}'), "nobody looks at colours here");
+}
+
+#[test]
+fn the_exit_code_tells_the_class_of_failure() {
+    let bench = Bench::new();
+    let url = bench.url();
+    let closed = lab::free_port().unwrap().to_string();
+    let flags = |arguments: &[&str]| bench.checked(&[&[url.as_str()], arguments].concat());
+    flags(&["--database", "missing"]).expect(8, &["Error: The database does not exist\n\n  here --- ", "Code    open/database-missing"]);
+    flags(&["--port", &closed]).expect(6, &["dial/refused"]);
+    flags(&["--publication", "absent"]).expect(9, &["ready/not-ready"]);
+    flags(&["--host", "127.0.0.1"]).expect(7, &["tls/wrong-name"]);
+    flags(&["--sslmode", "maybe"]).expect(2, &["error: sslmode: it is disable, allow"]);
+    let said = Said::of(&bench.check(&[&url]).env("BASTION_PASSWORD", "wrong").output().unwrap());
+    said.expect(8, &["login/password-refused"]);
+    let direct = ["check", "--host", "127.0.0.1", "--user", "a", "--database", "b", "--timeout", "1s", "--port"];
+    run(&[&direct[..], &[&closed]].concat()).expect(3, &["connect/refused"]);
+    let silent = lab::Peer::start(lab::Manners::Silent).unwrap();
+    run(&[&direct[..], &[&silent.port().to_string()]].concat()).expect(10, &["tls/out-of-time"]);
+    let key = bench.lab.bastion.host_public_key().unwrap();
+    bench.lab.bastion.replace_host_key().unwrap();
+    let at = format!("{USER}@127.0.0.1:{}", bench.lab.bastion.port());
+    let identity = bench.file("key", &bench.key.private_key).display().to_string();
+    let with = |host_key: &str| run(&["check", &url, "--bastion", &at, "--host-key", host_key, "--identity", &identity, "--timeout", "3s"]);
+    with(&key).expect(4, &["host_key/changed"]);
+    bench.lab.bastion.revoke(USER).unwrap();
+    with(&bench.lab.bastion.host_public_key().unwrap()).expect(5, &["authenticate/key-refused"]);
+}
+
+#[test]
+fn the_answer_can_be_read_by_programs() {
+    let bench = Bench::new();
+    let said = bench.checked(&[&bench.url(), "--json"]);
+    let found = said.json();
+    assert_eq!((said.code, &found["ok"], &found["code"]), (0, &true.into(), &serde_json::Value::Null));
+    assert_eq!(found["path"].as_array().unwrap().len(), 11);
+    assert!(found["took"].as_f64().unwrap() > 0.0 && found["server_version"].is_string(), "{found}");
+    assert!(said.err.is_empty(), "{}", said.err);
+
+    bench.lab.bastion.reconfigure(&["AllowTcpForwarding no"]).unwrap();
+    let said = bench.checked(&[&bench.url(), "--json"]);
+    let found = said.json();
+    assert_eq!((said.code, &found["ok"]), (6, &false.into()));
+    assert_eq!((&found["failed_stage"], &found["code"]), (&"forward".into(), &"forward/prohibited".into()));
+    assert!(found["heard"].as_str().unwrap().contains("prohibited") && found["remedies"].to_string().contains("PermitOpen"), "{found}");
+    assert_eq!(found["path"].as_array().unwrap().last().unwrap()["status"], "failed");
+    let chart = bench.checked(&[&bench.url(), "--mermaid"]);
+    chart.expect(6, &["flowchart LR", "--x h3[\"db.internal:", "forwarding refused", "%% forward/prohibited"]);
+
+    let said = bench.checked(&[&bench.url(), "--json", "--sslmode", "maybe"]);
+    let found = said.json();
+    assert_eq!((said.code, &found["code"], &found["failed_stage"]), (2, &"configure/usage".into(), &"configure".into()));
+}
+
+#[test]
+fn a_walk_can_end_early_and_needs_no_more_than_it_walks() {
+    let bench = Bench::new();
+    let said = bench.checked(&["--until", "authenticate"]);
+    said.expect(0, &["user neosync", "Proven  up to authenticate, after"]);
+    assert!(!said.out.contains("@orders") && !said.err.contains("forward"), "{}{}", said.out, said.err);
+    assert_eq!(bench.lab.bastion.logins().len(), 1);
+
+    let at = format!("{USER}@127.0.0.1:{}", bench.lab.bastion.port());
+    let key = bench.lab.bastion.host_public_key().unwrap();
+    run(&["check", "--bastion", &at, "--host-key", &key, "--until", "host_key"]).expect(0, &["reached, key matches", "up to host_key"]);
+    run(&["check", "--bastion", &at, "--until", "connect"]).expect(0, &["up to connect"]);
+    assert_eq!(bench.lab.bastion.logins().len(), 1, "nobody logs in without being asked to");
+    for (stage, last) in [("forward", "dial"), ("tls", "tls"), ("login", "open")] {
+        bench.checked(&[&bench.url(), "--until", stage]).expect(0, &[&format!("Proven  up to {last}")]);
+    }
+    let port = bench.lab.logical.port().to_string();
+    bench.checked(&["--host", lab::DATABASE_HOST, "--port", &port, "--until", "dial"]).expect(0, &["up to dial"]);
+    bench.lab.bastion.revoke(USER).unwrap();
+    let refused = bench.checked(&["--until", "authenticate", "--timeout", "3s"]);
+    refused.expect(5, &["-x- user neosync\n", "authenticate/key-refused"]);
+    run(&["check", "--until", "nowhere"]).expect(2, &["not the name of a stage"]);
+}
+
+#[test]
+fn a_password_never_comes_from_argv() {
+    let bench = Bench::new();
+    let url = bench.url().replacen("neosync@", "neosync:hunter2@", 1);
+    let said = bench.checked(&[&url]);
+    said.expect(2, &["it holds a password, and a command line can be read by everybody", "--password-file"]);
+    assert!(!said.err.contains("hunter2"));
+    assert_eq!(bench.lab.bastion.connections(), 0, "nothing is tried");
+    let query = bench.url() + "&password=hunter2";
+    let said = bench.checked(&[&query]);
+    said.expect(2, &["it holds a password"]);
+    assert!(!said.err.contains("hunter2"));
+}
+
+#[test]
+fn inputs_come_from_files_and_the_environment_and_a_flag_wins() {
+    let bench = Bench::new();
+    let password = bench.file("password", &format!("{}\n", bench.lab.password())).display().to_string();
+    let known_hosts = format!(
+        "# a comment\n@cert-authority *.example.com {key}\nother.example.com nonsense\n[127.0.0.1]:{port} {key}\n",
+        port = bench.lab.bastion.port(),
+        key = bench.lab.bastion.host_public_key().unwrap()
+    );
+    let known_hosts = bench.file("known_hosts", &known_hosts);
+    let identity = bench.file("key", &bench.key.private_key);
+    let mut command = bastion(&["check", "--timeout", "20s"]);
+    command
+        .env("BASTION", format!("{USER}@127.0.0.1:{}", bench.lab.bastion.port()))
+        .env("BASTION_IDENTITY", &identity)
+        .env("BASTION_KNOWN_HOSTS", &known_hosts)
+        .env("PGHOST", lab::DATABASE_HOST)
+        .env("PGPORT", bench.lab.logical.port().to_string())
+        .env("PGUSER", lab::ROLE)
+        .env("PGDATABASE", lab::DATABASE)
+        .env("PGPASSWORD", bench.lab.password());
+    Said::of(&command.output().unwrap()).expect(0, &["Proven"]);
+    Said::of(&command.env("PGPASSWORD", "wrong").output().unwrap()).expect(8, &["login/password-refused"]);
+    Said::of(&command.args(["--password-file", &password]).output().unwrap()).expect(0, &["Proven"]);
+    Said::of(&command.args(["--database", "missing"]).output().unwrap()).expect(8, &["open/database-missing"]);
+
+    let url = bench.url().replacen("neosync@", &format!("neosync:{}@", bench.lab.password()), 1);
+    let said = Said::of(&bench.check(&[]).env_remove("BASTION_PASSWORD").env("BASTION_URL", url).output().unwrap());
+    said.expect(0, &["Proven"]);
+}
+
+#[test]
+fn what_is_missing_is_named_before_anything_is_tried() {
+    let bench = Bench::new();
+    let url = bench.url();
+    let at = format!("{USER}@127.0.0.1:{}", bench.lab.bastion.port());
+    run(&["check"]).expect(2, &["the database's host is missing: give a URL, --host or PGHOST"]);
+    run(&["check", &url, "--bastion", &at]).expect(2, &["no host key is pinned", "bastion scan 127.0.0.1"]);
+    run(&["check", &url, "--bastion", &at, "--insecure-ignore-host-key"]).expect(2, &["private key is missing"]);
+    run(&["check", &url, "--bastion", "bastion"]).expect(2, &["USER@HOST"]);
+    run(&["check", &url, "--identity", "key"]).expect(2, &["--identity goes with --bastion"]);
+    run(&["check", &url, "--ask-password"]).expect(2, &["there is no terminal to ask for the password on"]);
+    let empty = bench.file("known_hosts", "").display().to_string();
+    run(&["check", &url, "--bastion", &at, "--known-hosts", &empty]).expect(2, &["no host key of the bastion is in it"]);
+    assert_eq!(bench.lab.bastion.connections(), 0);
+}
+
+#[test]
+fn an_encrypted_key_is_opened_by_a_file_or_the_environment() {
+    let bench = Bench::new();
+    let folder = tempfile::tempdir().unwrap();
+    let file = folder.path().join("sealed");
+    let made = bastion(&["keys", "generate"]).arg(&file).env("BASTION_PASSPHRASE", "open sesame").output().unwrap();
+    Said::of(&made).expect(0, &[]);
+    let public = std::fs::read_to_string(file.with_extension("pub")).unwrap();
+    bench.lab.bastion.authorize(USER, &[public]).unwrap();
+    let identity = file.display().to_string();
+    let passphrase = bench.file("passphrase", "open sesame\n").display().to_string();
+    let key = bench.lab.bastion.host_public_key().unwrap();
+    let at = format!("{USER}@127.0.0.1:{}", bench.lab.bastion.port());
+    let check = ["check", "--bastion", &at, "--host-key", &key, "--until", "authenticate", "--identity", &identity];
+    run(&[&check[..], &["--passphrase-file", &passphrase]].concat()).expect(0, &["Proven"]);
+    run(&check).expect(2, &["the private key is encrypted; give its passphrase"]);
+    Said::of(&bastion(&check).env("BASTION_PASSPHRASE", "other").output().unwrap())
+        .expect(2, &["the passphrase does not open the private key"]);
+}
+
+/// The program in a terminal of its own, which `script` makes.
+fn on_a_terminal(bench: &Bench, arguments: &[&str], typed: &str, colours: &str) -> Said {
+    let command = bench.check(arguments);
+    let quoted = |text: &std::ffi::OsStr| format!("'{}'", text.to_str().unwrap());
+    let line: Vec<_> = std::iter::once(command.get_program()).chain(command.get_args()).map(quoted).collect();
+    let mut script = std::process::Command::new("script");
+    script.args(["-qec", &line.join(" "), "/dev/null"]).env_clear().env("PATH", "/usr/bin:/bin").env("TERM", "xterm");
+    if !colours.is_empty() {
+        script.env(colours, "1");
+    }
+    let mut child = script.stdin(Stdio::piped()).stdout(Stdio::piped()).stderr(Stdio::piped()).spawn().expect("script is needed here");
+    std::io::Write::write_all(child.stdin.as_mut().unwrap(), typed.as_bytes()).unwrap();
+    Said::of(&child.wait_with_output().unwrap())
+}
+
+#[test]
+fn on_a_terminal_stages_are_live_and_the_password_is_asked_for_without_echo() {
+    let bench = Bench::new();
+    let typed = format!("{}\n", bench.lab.password());
+    let said = on_a_terminal(&bench, &[&bench.url(), "--ask-password"], &typed, "");
+    said.expect(0, &["Password of the role: ", "\u{1b}[32mpassed", "Proven  up to ready"]);
+    let plain = on_a_terminal(&bench, &[&bench.url(), "--ask-password"], &typed, "NO_COLOR");
+    plain.expect(0, &["passed", "Proven  up to ready"]);
+    assert!(!plain.out.contains("\u{1b}[32m"), "{}", plain.out);
+}
+
+#[test]
+fn ctrl_c_ends_it_at_once_with_what_is_known() {
+    let bench = Bench::new();
+    let silent = lab::Peer::start(lab::Manners::Silent).unwrap();
+    let mut command = bench.check(&[&bench.url(), "--port", &silent.port().to_string()]);
+    let mut child = command.stdout(Stdio::piped()).stderr(Stdio::piped()).spawn().unwrap();
+    let mut err = child.stderr.take().unwrap();
+    let (mut seen, mut piece) = (String::new(), [0; 1024]);
+    while !seen.contains("dial") {
+        let read = err.read(&mut piece).unwrap();
+        assert!(read > 0, "the check never comes so far:\n{seen}");
+        seen.push_str(std::str::from_utf8(&piece[..read]).unwrap());
+    }
+    let began = Instant::now();
+    let killed = std::process::Command::new("kill").args(["-INT", &child.id().to_string()]).status().unwrap();
+    assert!(killed.success());
+    let said = Said::of(&child.wait_with_output().unwrap());
+    assert!(began.elapsed() < AT_ONCE, "{:?}", began.elapsed());
+    said.expect(10, &["Error: The check was interrupted", "-?- db.internal:", "tls/interrupted"]);
+}
+
+#[test]
+fn help_says_everything_and_the_program_its_version() {
+    run(&["--help"]).expect(0, &["check", "scan", "keys"]);
+    run(&["check", "--help"]).expect(0, &["Exit codes:", "BASTION_PASSWORD", "--until <STAGE>", "postgres://USER@HOST:PORT/DATABASE"]);
+    run(&["--version"]).expect(0, &[env!("CARGO_PKG_VERSION")]);
+    run(&[]).expect(2, &["Usage: bastion"]);
+    run(&["check", "--password", "x"]).expect(2, &["unexpected argument"]);
+}

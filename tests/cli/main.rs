@@ -1,0 +1,7 @@
+//! The program `bastion`, as it is built, against the lab's real sshd and Postgres.
+#![cfg(test)]
+
+mod check;
+mod keys;
+mod scan;
+mod support;
