@@ -34,8 +34,8 @@ pub enum CidrError {
     /// `::ffff:1.2.3.4`.
     #[error("it is an IPv4 address written as IPv6: write {plain}")]
     Mapped {
-        /// The IPv4 address.
-        plain: Ipv4Addr,
+        /// As IPv4.
+        plain: String,
     },
     /// `fe80::1%eth0`.
     #[error("an address with a zone (`%…`) means something on one machine only")]
@@ -102,6 +102,9 @@ impl FromStr for Cidr {
         if let IpAddr::V6(six) = address
             && let Some(plain) = six.to_ipv4_mapped()
         {
+            // The prefix counts the 96 bits before the IPv4 address, too.
+            let prefix = prefix.and_then(|prefix| prefix.parse::<u8>().ok()).and_then(|prefix| prefix.checked_sub(96));
+            let plain = prefix.filter(|prefix| *prefix < 32).map_or(plain.to_string(), |prefix| format!("{plain}/{prefix}"));
             return Err(CidrError::Mapped { plain });
         }
         let longest = longest(address);
@@ -148,7 +151,9 @@ mod tests {
         );
         assert!(matches!(error("2001:db8::1/64"), CidrError::HostBits { right, .. } if right.to_string() == "2001:db8::/64"));
         assert_eq!(error("::ffff:1.2.3.4").to_string(), "it is an IPv4 address written as IPv6: write 1.2.3.4");
-        assert!(matches!(error("::ffff:1.2.3.4/128"), CidrError::Mapped { .. }));
+        for (written, meant) in [("::ffff:1.2.3.4/128", "1.2.3.4"), ("::ffff:0:0/96", "0.0.0.0/0"), ("::ffff:1.2.3.0/120", "1.2.3.0/24")] {
+            assert_eq!(error(written), CidrError::Mapped { plain: meant.to_owned() });
+        }
         assert_eq!(error("fe80::1%eth0"), CidrError::Zone);
         for bad in ["", "bastion", "1.2.3", "01.2.3.4", "1.2.3.4:22", " 1.2.3.4", "1.2.3.4 ", "[::1]", "１.2.3.4", "/8"] {
             assert_eq!(error(bad), CidrError::NotAnAddress, "{bad}");

@@ -7,12 +7,13 @@ use std::time::Duration;
 use aws_config::default_provider::credentials::DefaultCredentialsChain;
 use aws_config::sts::AssumeRoleProvider;
 use aws_config::{BehaviorVersion, FrameworkMetadata, Region, SdkConfig};
+use aws_credential_types::provider::ProvideCredentials;
 use aws_smithy_types::retry::RetryConfig;
 use aws_smithy_types::timeout::TimeoutConfig;
 use aws_types::service_config::ServiceConfigKey;
 use tokio::sync::OnceCell;
 
-use super::answer::Answer;
+use super::answer::{self, Answer};
 use super::http;
 use super::security_group_rules::Groups;
 use super::settings::{Addressing, AssumeRole, Settings};
@@ -37,6 +38,8 @@ struct Inner {
     settings: Settings,
     config: OnceCell<SdkConfig>,
     admitted: OnceCell<()>,
+    /// Whether there are credentials, asked once: the chain gives its first caller another error than the next.
+    signing: OnceCell<Result<(), Refusal>>,
     /// Where buckets turned out to be.
     regions: Mutex<HashMap<String, String>>,
     /// Whose turn it is at a security group.
@@ -51,6 +54,7 @@ impl Account {
             settings,
             config: OnceCell::new(),
             admitted: OnceCell::new(),
+            signing: OnceCell::new(),
             regions: Mutex::default(),
             groups: Groups::default(),
         }))
@@ -112,6 +116,7 @@ impl Account {
 
     async fn config(&self) -> Result<&SdkConfig, Refusal> {
         let config = self.0.config.get_or_try_init(|| self.load()).await?;
+        self.0.signing.get_or_init(|| self.find_credentials(config)).await.clone()?;
         self.0.admitted.get_or_try_init(|| self.admit(config)).await?;
         Ok(config)
     }
@@ -161,6 +166,13 @@ impl Account {
             None => builder.build_from_provider(DefaultCredentialsChain::builder().build().await).await,
         };
         config.into_builder().credentials_provider(aws_types::sdk_config::SharedCredentialsProvider::new(provider)).build()
+    }
+
+    async fn find_credentials(&self, config: &SdkConfig) -> Result<(), Refusal> {
+        let Some(source) = config.credentials_provider() else { return Ok(()) };
+        let Err(error) = source.provide_credentials().await else { return Ok(()) };
+        let profile = self.0.settings.profile.clone().or_else(|| std::env::var("AWS_PROFILE").ok()).filter(|name| !name.is_empty());
+        Err(answer::unsigned(&error, profile))
     }
 
     /// Asks whose credentials they are, once, if it matters.

@@ -65,7 +65,7 @@ impl Answer {
     /// The API's own words.
     pub(super) fn heard(&self) -> Heard {
         // What the SDK lists of its own search is nobody's answer, and the words of the refusal say it better.
-        if matches!(self.ending, Ending::Unsigned(AccountReason::NoCredentials)) {
+        if matches!(self.ending, Ending::Unsigned(AccountReason::NoCredentials { .. })) {
             return Heard::default();
         }
         let text = match (self.code.is_empty(), self.message.is_empty(), self.status) {
@@ -131,10 +131,25 @@ impl Answer {
 
 /// Whether credentials are at fault: the SDK hides that at the bottom of its error.
 fn credentials(error: &(dyn Error + 'static)) -> Option<AccountReason> {
-    chain(error).find_map(|cause| cause.downcast_ref::<CredentialsError>()).map(|error| match error {
-        CredentialsError::CredentialsNotLoaded(_) => AccountReason::NoCredentials,
+    chain(error).find_map(|cause| cause.downcast_ref::<CredentialsError>()).map(|error| reason(error, None))
+}
+
+fn reason(error: &CredentialsError, profile: Option<String>) -> AccountReason {
+    match error {
+        CredentialsError::CredentialsNotLoaded(_) => AccountReason::NoCredentials { profile },
         _ => AccountReason::CredentialsFailed,
-    })
+    }
+}
+
+/// The verdict on a search for credentials that found none.
+pub(super) fn unsigned(error: &CredentialsError, profile: Option<String>) -> Refusal {
+    let reason = reason(error, profile);
+    let heard = match reason {
+        // What the SDK lists of its own search is nobody's answer, and the words of the refusal say it better.
+        AccountReason::NoCredentials { .. } => Heard::default(),
+        _ => Heard::from_text(&innermost(error)),
+    };
+    Refusal { reason: Reason::Account(reason), heard, action: "sts:GetCallerIdentity" }
 }
 
 /// The cause at the bottom: what the layers above say is "dispatch failure" and the like.

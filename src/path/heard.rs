@@ -21,8 +21,14 @@ impl Heard {
     /// Quotes text off the wire.
     #[must_use]
     pub fn from_text(text: &str) -> Self {
+        Self::verbatim(text.trim())
+    }
+
+    /// Quotes an argument: blanks around it may be what is wrong with it.
+    #[must_use]
+    pub fn verbatim(text: &str) -> Self {
         let mut quote = String::new();
-        for (position, character) in text.trim().chars().enumerate() {
+        for (position, character) in text.chars().enumerate() {
             if position == LONGEST {
                 quote.push('…');
                 break;

@@ -107,7 +107,6 @@ impl Resource for AuthorizedKeysResource {
     fn validate(&self, config: &Model) -> Diagnostics {
         let mut diagnostics = Diagnostics::new();
         Arguments::parse(config, &mut diagnostics);
-        arguments::advise(config, &mut diagnostics);
         diagnostics
     }
 
@@ -138,7 +137,9 @@ impl Resource for AuthorizedKeysResource {
                 model.kms_key_id = Attr::Unknown;
             }
         }
-        Ok(Planned::new(model, change.private))
+        // Not at validate: Terraform validates twice a plan, and shows each warning as often.
+        arguments::advise(&change.config, &mut diagnostics);
+        Ok(Planned { warnings: diagnostics, ..Planned::new(model, change.private) })
     }
 
     async fn create(&self, call: &Call<Model>, apply: Apply<Model>) -> Applied<Model> {

@@ -192,7 +192,7 @@ pub(super) fn attribute() -> Attribute {
         Attribute::optional(
             "s3_use_path_style",
             boolean(),
-            "Name the bucket in the path instead of the host. Follows from an endpoint by itself.",
+            "Name the bucket in the path instead of the host. With an endpoint of S3's it always is.",
         ),
         Attribute::optional("max_retries", number(), "How often a call is tried again when it is throttled or fails. Default `10`."),
         Attribute::optional(
@@ -200,7 +200,11 @@ pub(super) fn attribute() -> Attribute {
             set_of(Type::String),
             "The accounts that may be touched. Credentials for any other are refused before the first call.",
         ),
-        Attribute::optional("default_tags", map_of(Type::String), "Tags of every security-group rule that is made."),
+        Attribute::optional(
+            "default_tags",
+            map_of(Type::String),
+            "Tags of every security-group rule that is made. A change reaches only rules that are made afterwards.",
+        ),
     ];
     Attribute::optional(
         "aws",
@@ -214,9 +218,9 @@ pub(super) fn attribute() -> Attribute {
 pub(super) fn validate(model: &Attr<AwsModel>, diagnostics: &mut Diagnostics) {
     let Attr::Known(aws) = model else { return };
     let at = |name: &str| AttributePath::of("aws").attribute(name);
-    if let (Some(region), Attr::Null) = (aws.region.known(), &aws.endpoints)
-        && !is_region(region)
-    {
+    // Other services than Amazon's call their regions as they like.
+    let region_fits = if aws.endpoints.is_null() { is_region } else { is_label };
+    if let Some(region) = aws.region.known().filter(|region| !region_fits(region)) {
         let detail = format!(
             "\"{region}\" is not the name of a region, such as us-west-2 or eu-central-1. With a wrong one nothing is found, and no error says so."
         );
@@ -230,6 +234,20 @@ pub(super) fn validate(model: &Attr<AwsModel>, diagnostics: &mut Diagnostics) {
             "The role is not a role",
             format!("\"{arn}\" is not the ARN of a role, arn:aws:iam::123456789012:role/name."),
         );
+    }
+    if let Some(name) = aws.assume_role.known().and_then(|role| role.session_name.known())
+        && !is_session_name(name)
+    {
+        diagnostics.error(
+            at("assume_role").attribute("session_name"),
+            "The session's name cannot be used",
+            "AWS takes 2 to 64 letters, digits and characters of _=,.@+-.",
+        );
+    }
+    if aws.allowed_account_ids.known().is_some_and(BTreeSet::is_empty) {
+        let detail =
+            "An empty set would allow every account, which is the opposite of what it seems to say. Name the accounts, or leave it out.";
+        diagnostics.error(at("allowed_account_ids"), "No account is allowed", detail);
     }
     if let Some(urls) = aws.endpoints.known() {
         for (name, url) in [("ec2", &urls.ec2), ("s3", &urls.s3), ("sts", &urls.sts)] {
@@ -284,6 +302,16 @@ fn is_region(text: &str) -> bool {
     names.len() >= 2 && names.iter().all(name) && number.len() == 1 && number.bytes().all(|byte| byte.is_ascii_digit())
 }
 
+/// What can be a part of a host name.
+fn is_label(text: &str) -> bool {
+    !text.is_empty() && text.bytes().all(|byte| byte.is_ascii_lowercase() || byte.is_ascii_digit() || byte == b'-')
+}
+
+/// STS takes 2 to 64 of these (AssumeRole, RoleSessionName).
+fn is_session_name(text: &str) -> bool {
+    (2..=64).contains(&text.len()) && text.bytes().all(|byte| byte.is_ascii_alphanumeric() || b"_=,.@-+".contains(&byte))
+}
+
 fn is_role(arn: &str) -> bool {
     let parts: Vec<&str> = arn.splitn(6, ':').collect();
     let [prefix, partition, service, region, account, resource] = parts.as_slice() else { return false };
@@ -326,6 +354,21 @@ mod tests {
         assert_eq!(wrong(AwsModel { assume_role: Attr::Known(role), ..AwsModel::default() }), ["aws.assume_role.role_arn"]);
         let urls = EndpointsModel { s3: known("localhost:9000"), ec2: known("http://127.0.0.1:1"), ..EndpointsModel::default() };
         assert_eq!(wrong(AwsModel { endpoints: Attr::Known(urls), ..AwsModel::default() }), ["aws.endpoints.s3"]);
+        let anywhere = EndpointsModel { s3: known("http://127.0.0.1:1"), ..EndpointsModel::default() };
+        for (region, paths) in [("garage", &[][..]), ("", &["aws.region"]), ("US West", &["aws.region"])] {
+            let aws = AwsModel { region: known(region), endpoints: Attr::Known(anywhere.clone()), ..AwsModel::default() };
+            assert_eq!(wrong(aws), paths, "{region}");
+        }
+        let role = AssumeRoleModel {
+            role_arn: known("arn:aws:iam::123456789012:role/x"),
+            session_name: known("a b"),
+            ..AssumeRoleModel::default()
+        };
+        assert_eq!(wrong(AwsModel { assume_role: Attr::Known(role), ..AwsModel::default() }), ["aws.assume_role.session_name"]);
+        assert_eq!(
+            wrong(AwsModel { allowed_account_ids: Attr::Known(BTreeSet::new()), ..AwsModel::default() }),
+            ["aws.allowed_account_ids"]
+        );
         assert_eq!(wrong(AwsModel { max_retries: Attr::Known(51), ..AwsModel::default() }), ["aws.max_retries"]);
         let ids = Attr::Known([known("12345")].into());
         assert_eq!(wrong(AwsModel { allowed_account_ids: ids, ..AwsModel::default() }), ["aws.allowed_account_ids"]);

@@ -163,14 +163,14 @@ impl Resource for SecurityGroupRules {
         model.id = model.security_group_id.clone();
         let Some(prior) = &change.prior else {
             (model.owner, model.rules) = (Attr::Unknown, Attr::Unknown);
-            return Ok(Planned::new(model, change.private));
+            return Ok(Planned { warnings: arguments::advice(&change.config), ..Planned::new(model, change.private) });
         };
         state::keep_spelling(&mut model, prior);
         let before = arguments::parse(prior).ok().flatten();
         let same = asked.zip(before).is_some_and(|(asked, before)| state::same_rules(&asked.entries, &before.entries));
         model.owner = prior.owner.clone();
         model.rules = if same { prior.rules.clone() } else { Attr::Unknown };
-        let mut planned = Planned::new(model, change.private);
+        let mut planned = Planned { warnings: arguments::advice(&change.config), ..Planned::new(model, change.private) };
         if planned.model.security_group_id != prior.security_group_id {
             planned.requires_replace.push(AttributePath::of("security_group_id"));
         }
@@ -208,7 +208,7 @@ impl Resource for SecurityGroupRules {
     async fn import(&self, call: &Call<Model>, id: &str) -> Result<(Kept<Model>, Diagnostics), Diagnostics> {
         let group: GroupId = id.parse().map_err(|error| {
             let mut diagnostics = Diagnostics::new();
-            let detail = format!("It is the id of a security group, and \"{}\" is none: {error}.", Heard::from_text(id));
+            let detail = format!("It is the id of a security group, and \"{}\" is none: {error}.", Heard::verbatim(id));
             diagnostics.error(AttributePath::root(), "The import id is not a security group", detail);
             diagnostics
         })?;

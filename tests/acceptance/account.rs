@@ -63,9 +63,17 @@ fn a_lack_of_region_or_credentials_is_said_in_words() {
     write_with(&terraform, "", &[&keys("my-bastion")]);
     assert_says(&terraform.apply().unwrap().failed().unwrap(), &["No AWS region is given", "AWS_REGION", "account/no-region"]);
     terraform.env("AWS_REGION", "us-west-2");
+    // Several resources that ask at a time hear the same, and of the profile.
+    terraform.env("AWS_PROFILE", "nobody");
+    let blocks = ["one", "two", "three"].map(|user| keys("my-bastion").named(user).text("user", user));
+    write_with(&terraform, "", &blocks.each_ref());
+    let said = terraform.apply().unwrap().failed().unwrap();
+    assert_eq!(said.matches("No AWS credentials are found").count(), 3, "{said}");
+    assert_says(&said, &["The profile `nobody` gives none, or does not exist"]);
     terraform.write("profiles", "[profile broken]\ncredential_process = /bin/false\n").unwrap();
     terraform.env("AWS_CONFIG_FILE", terraform.work().join("profiles").display().to_string());
     terraform.env("AWS_PROFILE", "broken");
+    write_with(&terraform, "", &[&keys("my-bastion")]);
     assert_says(&terraform.apply().unwrap().failed().unwrap(), &["The AWS credentials cannot be loaded", "account/credentials-failed"]);
 }
 

@@ -160,7 +160,7 @@ fn what_somebody_else_wrote_since_the_plan_is_not_overwritten_or_removed() {
     saved(&["plan", "-input=false", "-no-color", "-out=saved"]).ok().unwrap();
     cloud.aws.put_object(&bucket, KEY, "meanwhile").unwrap();
     let said = saved(&["apply", "-input=false", "-no-color", "saved"]).failed().unwrap();
-    assert_says(&said, &["The object was changed by somebody else", "Nothing was overwritten", "bucket/changed"]);
+    assert_says(&said, &["The object was changed by somebody else", "It was not touched", "bucket/changed"]);
     let said = saved(&["destroy", "-auto-approve", "-refresh=false", "-input=false", "-no-color"]).failed().unwrap();
     assert_says(&said, &["The object was changed by somebody else"]);
     assert_eq!(body(&cloud, &bucket, KEY).unwrap(), "meanwhile");

@@ -75,10 +75,10 @@ pub struct Traffic {
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
 pub enum TrafficError {
     /// TCP or UDP without ports.
-    #[error("{0} needs `port`, or `from_port` and `to_port`")]
+    #[error("give `port`, or `from_port` and `to_port`: {0} has ports")]
     PortsMissing(Protocol),
     /// Ports where the protocol has none.
-    #[error("protocol {0} has no ports: leave them out")]
+    #[error("leave the ports out: protocol {name} has none", name = .0.name())]
     PortsNotTaken(Protocol),
     /// Outside 0 to 65535.
     #[error("a port is a whole number from 0 to 65535")]

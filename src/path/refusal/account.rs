@@ -10,7 +10,10 @@ pub enum AccountReason {
     /// No region is given anywhere.
     NoRegion,
     /// Nothing in the standard chain gives credentials.
-    NoCredentials,
+    NoCredentials {
+        /// The profile that was asked for, if one was named.
+        profile: Option<String>,
+    },
     /// A source of credentials failed: an expired session, a missing profile, a role that may not be assumed.
     CredentialsFailed,
     /// The session has expired.
@@ -47,7 +50,7 @@ impl AccountReason {
         match self {
             Self::NotConfigured => "not-configured",
             Self::NoRegion => "no-region",
-            Self::NoCredentials => "no-credentials",
+            Self::NoCredentials { .. } => "no-credentials",
             Self::CredentialsFailed => "credentials-failed",
             Self::CredentialsExpired => "credentials-expired",
             Self::SignatureRefused => "signature-refused",
@@ -66,7 +69,7 @@ impl AccountReason {
 
     pub(super) fn words(&self, action: &str) -> Words {
         match self {
-            Self::NotConfigured | Self::NoRegion | Self::NoCredentials | Self::CredentialsFailed => self.configuration_words(),
+            Self::NotConfigured | Self::NoRegion | Self::NoCredentials { .. } | Self::CredentialsFailed => self.configuration_words(),
             Self::CredentialsExpired | Self::SignatureRefused | Self::ClockOff | Self::OtherAccount { .. } | Self::Denied => {
                 self.identity_words(action)
             }
@@ -90,13 +93,18 @@ impl AccountReason {
                     "or `region` in the profile".to_owned(),
                 ],
             ),
-            Self::NoCredentials => Words::new(
+            Self::NoCredentials { profile } => Words::new(
                 "No AWS credentials are found",
-                "None of these has any: environment, profile, SSO, web identity, container, instance metadata.",
+                match profile {
+                    Some(profile) => {
+                        format!("The profile `{profile}` gives none, or does not exist; nor does anything else on this machine.")
+                    }
+                    None => "None of these has any: environment, profile, SSO, web identity, container, instance metadata.".to_owned(),
+                },
                 [
                     "set AWS_ACCESS_KEY_ID and AWS_SECRET_ACCESS_KEY, or AWS_PROFILE".to_owned(),
                     "log in: aws sso login".to_owned(),
-                    "or name a profile, `aws = { profile = \"…\" }`: one that does not exist gives nothing and says nothing".to_owned(),
+                    "or name a profile that exists: `aws = { profile = \"…\" }`; aws configure list-profiles lists them".to_owned(),
                 ],
             ),
             _ => Words::new(
@@ -197,7 +205,7 @@ impl AccountReason {
         vec![
             Self::NotConfigured,
             Self::NoRegion,
-            Self::NoCredentials,
+            Self::NoCredentials { profile: None },
             Self::CredentialsFailed,
             Self::CredentialsExpired,
             Self::SignatureRefused,

@@ -136,8 +136,11 @@ impl BucketReason {
         match self {
             Self::Changed { object } => Words::new(
                 "The object was changed by somebody else",
-                format!("`{object}` is not what was planned against. Nothing was overwritten."),
-                ["apply again: the next plan shows the change".to_owned(), "find who else writes it: one object has one owner".to_owned()],
+                format!("`{object}` is not what was planned against. It was not touched."),
+                [
+                    "apply or destroy again: the next plan shows the change".to_owned(),
+                    "find who else writes it: one object has one owner".to_owned(),
+                ],
             ),
             Self::ObjectMissing { object } => Words::new(
                 "The object does not exist",

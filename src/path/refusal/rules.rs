@@ -65,7 +65,7 @@ impl RulesReason {
         match self {
             Self::GroupMissing { group } => Words::new(
                 "The security group does not exist",
-                format!("EC2 knows no `{group}` in this region and account."),
+                format!("EC2 knows no `{group}` in this region and account, and did not learn of it within a minute."),
                 ["correct `security_group_id`".to_owned(), "correct the region: `aws = { region = \"…\" }`".to_owned()],
             ),
             Self::PeerMissing { peer } => Words::new(
@@ -73,7 +73,7 @@ impl RulesReason {
                 if peer.is_empty() {
                     "EC2 does not know a security group, prefix list or subnet that a rule names.".to_owned()
                 } else {
-                    format!("EC2 knows no `{peer}` in this region and account.")
+                    format!("EC2 knows no `{peer}` in this region and account, and did not learn of it within a minute.")
                 },
                 [
                     "correct it in `peers`".to_owned(),

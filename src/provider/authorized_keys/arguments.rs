@@ -160,7 +160,7 @@ pub(super) fn advise(config: &Model, diagnostics: &mut Diagnostics) {
         diagnostics.warning(
             AttributePath::of("prefix"),
             "The bastion may not look there",
-            format!("The sync job of Guimove's module lists `{PREFIX}` and nothing else; here the prefix is `{prefix}`."),
+            format!("The sync job of Guimove's module lists `{PREFIX}` and nothing else; here the prefix is \"{prefix}\"."),
         );
     }
     if config.kms_key_id.known().is_some_and(|id| id.ends_with("alias/aws/s3")) {

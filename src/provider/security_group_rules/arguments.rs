@@ -52,11 +52,16 @@ pub(super) fn validate(config: &Model) -> Diagnostics {
         diagnostics.error(AttributePath::root(), "No rule is given", "Give at least one entry in `ingress` or `egress`.");
     }
     duplicates(&judged.concat(), &mut diagnostics);
-    if !diagnostics.has_errors() {
-        let [ingress, egress] = &judged;
-        warn_of_the_world(ingress, &mut diagnostics);
-        warn_of_no_sync(config, egress, &mut diagnostics);
-    }
+    diagnostics
+}
+
+/// What can be meant, and is probably not. Not a part of [`validate`]: Terraform validates twice a plan, and shows each warning as often.
+pub(super) fn advice(config: &Model) -> Diagnostics {
+    let mut diagnostics = Diagnostics::new();
+    // What is wrong has been told, and is not told again.
+    let [ingress, egress] = Direction::BOTH.map(|direction| judge(config, direction, &mut Diagnostics::new()));
+    warn_of_the_world(&ingress, &mut diagnostics);
+    warn_of_no_sync(config, &egress, &mut diagnostics);
     diagnostics
 }
 
@@ -91,7 +96,7 @@ fn group(config: &Model, diagnostics: &mut Diagnostics) -> Option<GroupId> {
         Ok(group) => Some(group),
         Err(error) => {
             let error: crate::aws::security_group_rules::IdError = error;
-            let detail = format!("It is \"{}\" here: {error}.", Heard::from_text(text));
+            let detail = format!("It is \"{}\" here: {error}.", Heard::verbatim(text));
             diagnostics.error(AttributePath::of("security_group_id"), "The security group's id is not an id", detail);
             None
         }
@@ -160,8 +165,7 @@ pub(super) fn traffic(rule: &RuleModel, at: &AttributePath, diagnostics: &mut Di
         Attr::Unknown => None,
         Attr::Null => Some(Protocol::TCP),
         Attr::Known(text) => text.parse().ok().or_else(|| {
-            let detail =
-                format!("It is \"{}\" here. It is tcp, udp, icmp, icmpv6, all, or a number from 0 to 255.", Heard::from_text(text));
+            let detail = format!("It is \"{}\" here. It is tcp, udp, icmp, icmpv6, all, or a number from 0 to 255.", Heard::verbatim(text));
             diagnostics.error(at.clone().attribute("protocol"), "The protocol is not a protocol", detail);
             None
         }),
@@ -250,7 +254,7 @@ fn peers(value: &Attr<std::collections::BTreeSet<Attr<String>>>, at: &AttributeP
         };
         match text.parse::<Source>() {
             Err(error) => {
-                let detail = format!("It is \"{}\" here: {error}.", Heard::from_text(text));
+                let detail = format!("It is \"{}\" here: {error}.", Heard::verbatim(text));
                 diagnostics.error(at.clone(), "A peer cannot be used", detail);
             }
             Ok(source) => {

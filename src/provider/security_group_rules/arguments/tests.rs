@@ -32,7 +32,8 @@ fn one(rule: RuleModel) -> Model {
 }
 
 fn told(model: &Model, severity: Severity) -> Vec<(String, String)> {
-    let all = validate(model);
+    let mut all = validate(model);
+    all.append(advice(model));
     let some = all.iter().filter(|diagnostic| diagnostic.severity == severity);
     some.map(|diagnostic| (diagnostic.attribute.to_string(), diagnostic.summary.clone())).collect()
 }
