@@ -11,6 +11,7 @@ use bastion::path::catalogue::examples;
 use bastion::path::cause::Cause;
 use bastion::path::diagnosis::Diagnosis;
 use bastion::path::heard::Heard;
+use bastion::path::refusal::Refusal;
 use bastion::path::route::{Bastion, Database, Port, Route};
 
 use crate::more::MORE;
@@ -92,6 +93,13 @@ fn page() -> String {
         let retried = if cause.heals() { "It can heal, so it is tried again for a while." } else { "It is not tried again." };
         writeln!(page, "\n{}", if ended { "It says nothing about the path." } else { retried }).unwrap();
     }
+    page.push_str("\n## AWS\n\nWhat AWS refuses. Calls that are throttled or that fail are tried again up to `aws.max_retries` times.\n");
+    for refusal in Refusal::examples() {
+        writeln!(page, "\n### {}\n\n**{}.** {}\n", refusal.code(), refusal.summary(), refusal.means()).unwrap();
+        for (number, remedy) in refusal.remedies().iter().enumerate() {
+            writeln!(page, "{}. {remedy}", number + 1).unwrap();
+        }
+    }
     // A meaning may be empty.
     page.lines().map(str::trim_end).collect::<Vec<_>>().join("\n") + "\n"
 }
@@ -120,7 +128,11 @@ fn each_message_points_at_its_section() {
         let text = told(cause.clone()).to_string();
         assert!(text.ends_with(&format!("docs/diagnoses.md#{}", cause.anchor())), "{text}");
     }
-    assert_eq!(anchors.len(), causes().len());
+    for refusal in Refusal::examples() {
+        assert!(anchors.contains(&refusal.anchor()), "no section for {}", refusal.code());
+        assert!(refusal.to_string().ends_with(&format!("docs/diagnoses.md#{}", refusal.anchor())), "{refusal}");
+    }
+    assert_eq!(anchors.len(), causes().len() + Refusal::examples().len());
 }
 
 #[test]

@@ -200,8 +200,8 @@ impl AccountReason {
         }
     }
 
-    #[cfg(test)]
-    pub(super) fn samples() -> Vec<Self> {
+    /// One of each, for the docs and the tests.
+    pub(super) fn examples() -> Vec<Self> {
         vec![
             Self::NotConfigured,
             Self::NoRegion,

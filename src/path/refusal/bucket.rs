@@ -169,8 +169,8 @@ impl BucketReason {
         }
     }
 
-    #[cfg(test)]
-    pub(super) fn samples() -> Vec<Self> {
+    /// One of each, for the docs and the tests.
+    pub(super) fn examples() -> Vec<Self> {
         let object = || "my-bastion/public-keys/neosync.pub".to_owned();
         let key = || "arn:aws:kms:us-west-2:123456789012:key/0f1e2d3c".to_owned();
         vec![

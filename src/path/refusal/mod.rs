@@ -52,6 +52,34 @@ impl Refusal {
         self.words().summary
     }
 
+    /// What it means; empty where the summary says all.
+    #[must_use]
+    pub fn means(&self) -> String {
+        self.words().means
+    }
+
+    /// What to do, the likeliest first.
+    #[must_use]
+    pub fn remedies(&self) -> Vec<String> {
+        self.words().remedies
+    }
+
+    /// Where the catalogue's page explains it: the heading as GitHub makes an anchor of it.
+    #[must_use]
+    pub fn anchor(&self) -> String {
+        self.code().replace('/', "")
+    }
+
+    /// One of each reason, for the docs and for tests.
+    #[must_use]
+    pub fn examples() -> Vec<Self> {
+        let account = AccountReason::examples().into_iter().map(|reason| (Reason::Account(reason), "sts:GetCallerIdentity"));
+        let bucket = BucketReason::examples().into_iter().map(|reason| (Reason::Bucket(reason), "s3:PutObject"));
+        let rules = RulesReason::examples().into_iter().map(|reason| (Reason::Rules(reason), "ec2:AuthorizeSecurityGroupIngress"));
+        let all = account.chain(bucket).chain(rules);
+        all.map(|(reason, action)| Self { reason, heard: Heard::from_text("SomeCode: some words"), action }).collect()
+    }
+
     fn words(&self) -> Words {
         match &self.reason {
             Reason::Account(reason) => reason.words(self.action),
@@ -64,8 +92,9 @@ impl Refusal {
 impl fmt::Display for Refusal {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let heard = (!self.heard.is_empty()).then(|| format!("\"{}\", from {}.", self.heard, self.action));
+        let code = format!("{}, see docs/diagnoses.md#{}", self.code(), self.anchor());
         let mut page = String::new();
-        write_words(&mut page, heard.as_deref(), &self.words(), Economy::None, &self.code())?;
+        write_words(&mut page, heard.as_deref(), &self.words(), Economy::None, &code)?;
         f.write_str(&page)
     }
 }
@@ -78,18 +107,10 @@ mod tests {
 
     use super::*;
 
-    fn refusals() -> Vec<Refusal> {
-        let account = AccountReason::samples().into_iter().map(|reason| (Reason::Account(reason), "sts:GetCallerIdentity"));
-        let bucket = BucketReason::samples().into_iter().map(|reason| (Reason::Bucket(reason), "s3:PutObject"));
-        let rules = RulesReason::samples().into_iter().map(|reason| (Reason::Rules(reason), "ec2:AuthorizeSecurityGroupIngress"));
-        let all = account.chain(bucket).chain(rules);
-        all.map(|(reason, action)| Refusal { reason, heard: Heard::from_text("SomeCode: some words"), action }).collect()
-    }
-
     #[test]
     fn every_reason_has_words_of_its_own_in_fourteen_lines() {
         let mut codes = BTreeSet::new();
-        for told in refusals() {
+        for told in Refusal::examples() {
             let text = told.to_string();
             assert!(!told.summary().is_empty() && text.contains("  Do      "), "{text}");
             assert!(text.lines().count() <= 14, "{text}");
@@ -101,7 +122,8 @@ mod tests {
 
     #[test]
     fn a_refusal_reads_as_a_page() {
-        let pages: Vec<_> = refusals().into_iter().map(|told| format!("== {} [{}]\n\n{told}\n", told.summary(), told.code())).collect();
+        let pages: Vec<_> =
+            Refusal::examples().into_iter().map(|told| format!("== {} [{}]\n\n{told}\n", told.summary(), told.code())).collect();
         insta::assert_snapshot!(pages.join("\n"));
     }
 }

@@ -143,8 +143,8 @@ impl RulesReason {
         }
     }
 
-    #[cfg(test)]
-    pub(super) fn samples() -> Vec<Self> {
+    /// One of each, for the docs and the tests.
+    pub(super) fn examples() -> Vec<Self> {
         let group = || "sg-0123456789abcdef0".to_owned();
         vec![
             Self::GroupMissing { group: group() },

@@ -93,13 +93,13 @@ impl Cause {
         match self {
             Self::Interrupted { .. } => Words::new(
                 "The check was interrupted",
-                "Terraform was told to stop before the path was proven.",
-                ["apply again".to_owned()],
+                "It was told to stop before the path was proven.",
+                ["apply, or check, again".to_owned()],
             ),
             _ => Words::new(
                 "The check ran out of time",
-                "The time given by `verify.timeout` ended before this stage gave an answer.",
-                ["raise `verify.timeout`".to_owned()],
+                "The time for the whole check ended before this stage gave an answer.",
+                ["raise the timeout: `verify.timeout` of a connection, `timeout` elsewhere".to_owned()],
             ),
         }
     }
