@@ -17,8 +17,8 @@ use lab::Lab;
 
 use self::table::{Amount, Figure, Target};
 
-/// Of the stripped binary, before the AWS client comes in. From prototypes, with room for the rest of the provider.
-const LARGEST_BINARY: Amount = Amount::Megabytes(9.0);
+/// Of the stripped binary: 9 for all that is ours, from prototypes, and 8 for Amazon's clients, of which link-time optimisation leaves that much.
+const LARGEST_BINARY: Amount = Amount::Megabytes(17.0);
 
 /// What can be measured by itself.
 const PARTS: [&str; 3] = ["start", "checks", "plan"];

@@ -104,7 +104,7 @@ impl Place {
         let caller = S3Caller {
             endpoint: aws.endpoint(),
             region: aws.region().to_owned(),
-            access_key: "AKIABASTIONBASTION01".to_owned(),
+            access_key: "BASTIONSOWNKEY".to_owned(),
             secret_key: aws.secret_key().to_owned(),
         };
         let from = KeyBucket { bucket: bucket.clone(), caller };

@@ -169,7 +169,7 @@ impl Account {
         let caller = S3Caller {
             endpoint: self.aws.endpoint(),
             region: self.aws.region().to_owned(),
-            access_key: "AKIABASTIONBASTION01".to_owned(),
+            access_key: "BASTIONSOWNKEY".to_owned(),
             secret_key: self.aws.secret_key().to_owned(),
         };
         KeyBucket { bucket: self.bucket.clone(), caller }

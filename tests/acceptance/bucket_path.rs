@@ -9,7 +9,7 @@ use crate::rotation::Client;
 use crate::support::{Bench, Block, PASSPHRASE, USER, assert_says, quote, write_with};
 
 /// The bastion's own access key, by which its calls are told apart.
-const BASTION: &str = "AKIABASTIONBASTION01";
+const BASTION: &str = "BASTIONSOWNKEY";
 
 /// How often the bastion looks: several of the client's connections lie between two looks.
 const PERIOD: Duration = Duration::from_secs(1);

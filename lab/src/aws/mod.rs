@@ -71,7 +71,7 @@ impl Aws {
 
     /// An access key; others do as well, and can be told apart in the log.
     pub fn access_key(&self) -> &str {
-        "AKIALABLABLABLABLAB1"
+        "LABACCESSKEY"
     }
 
     /// Its secret, which nobody verifies.
