@@ -17,8 +17,9 @@ use lab::Lab;
 
 use self::table::{Amount, Figure, Target};
 
-/// Of the stripped binary: 9 for all that is ours, from prototypes, and 8 for Amazon's clients, of which link-time optimisation leaves that much.
-const LARGEST_BINARY: Amount = Amount::Megabytes(17.0);
+/// Of the stripped binary: half of it for all that is ours, from prototypes, and half for Amazon's clients, of which link-time optimisation
+/// leaves that much.
+const LARGEST_BINARY: Amount = Amount::Megabytes(18.0);
 
 /// What can be measured by itself.
 const PARTS: [&str; 3] = ["start", "checks", "plan"];
@@ -32,7 +33,7 @@ fn main() -> Result<()> {
         bail!("{other} is no part of the bench: {}", PARTS.join(", "));
     }
     let wanted = |part: &str| parts.is_empty() || parts.iter().any(|wanted| wanted == part);
-    let provider = provider::build()?;
+    let provider = provider::build("bench")?;
     let (before, began) = (load()?, Instant::now());
 
     let mut figures = Vec::new();

@@ -23,7 +23,7 @@ const USER: &str = "neosync";
 
 fn main() -> Result<()> {
     let began = Instant::now();
-    let provider = provider::build()?;
+    let provider = provider::build("demo")?;
     let built = Instant::now();
 
     say("A lab on this machine: a real sshd as the bastion, a real Postgres behind it, moto as AWS behind a strict proxy")?;

@@ -5,12 +5,15 @@ use std::process::Command;
 
 use anyhow::{Context, Result, ensure};
 
-/// The provider as cargo builds it for the profile of the example.
-pub fn build() -> Result<PathBuf> {
+/// The provider as cargo builds it for the profile of this example. With the whole workspace in view, as for the tests: else features of shared
+/// dependencies differ, and Amazon's clients are compiled again for minutes.
+pub fn build(name: &str) -> Result<PathBuf> {
     let example = std::env::current_exe()?;
     let folder = example.parent().and_then(Path::parent).context("the example stands in no target folder")?;
     let mut cargo = Command::new(env!("CARGO"));
-    cargo.args(["build", "--quiet", "--locked", "--bin", "terraform-provider-bastion"]).current_dir(env!("CARGO_MANIFEST_DIR"));
+    cargo
+        .args(["build", "--quiet", "--locked", "--workspace", "--bin", "terraform-provider-bastion", "--example", name])
+        .current_dir(env!("CARGO_MANIFEST_DIR"));
     // What `cargo run` says of this package would look to dependencies that read it like another build, and they would compile again.
     for (name, _) in std::env::vars_os().filter(|(name, _)| is_of_package(&name.to_string_lossy())) {
         cargo.env_remove(name);
