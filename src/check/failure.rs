@@ -42,6 +42,16 @@ pub(crate) fn of_postgres(error: postgres::Error) -> Failure {
     }
 }
 
+/// As [`of_postgres`], of a server that was known for Postgres by another connection: its silence is that of a login.
+pub(crate) fn of_known_postgres(error: postgres::Error) -> Failure {
+    match error {
+        postgres::Error::Login(LoginError::Silent { .. }) => Failure::new(Cause::LoginSilent, None),
+        postgres::Error::Login(LoginError::Closed { .. }) => Failure::new(Cause::LoginBroken, None),
+        postgres::Error::Login(LoginError::Protocol { heard, .. }) => Failure::new(Cause::LoginBroken, heard),
+        error => of_postgres(error),
+    }
+}
+
 fn of_tls(error: TlsError) -> Failure {
     match error {
         TlsError::Silent => Failure::new(Cause::PostgresSilent, None),
@@ -76,7 +86,7 @@ fn of_certificate(problem: CertificateProblem) -> Failure {
 fn of_login(error: LoginError) -> Failure {
     match error {
         LoginError::PasswordRefused { heard } => Failure::new(Cause::PasswordRefused, heard),
-        LoginError::PasswordMissing => Failure::new(Cause::PasswordMissing, None),
+        LoginError::PasswordMissing { asked } => Failure::new(Cause::PasswordMissing, asked),
         LoginError::RoleMissing { heard } => Failure::new(Cause::RoleMissing, heard),
         LoginError::HbaNoEntry { tried, heard } => Failure::new(Cause::NoHbaEntry { encrypted: tried == Encryption::Tls }, heard),
         LoginError::HbaRejected { heard, .. } => Failure::new(Cause::HbaRejects, heard),
@@ -94,6 +104,9 @@ fn of_login(error: LoginError) -> Failure {
         LoginError::ChannelBinding { heard } => Failure::new(Cause::ServerUnproven, heard),
         LoginError::ServerUnproven => Failure::new(Cause::ServerUnproven, None),
         LoginError::Pooler { heard } => Failure::new(Cause::Pooler, heard),
+        LoginError::Protocol { stage: Stage::Tls, heard } => Failure::new(Cause::NotPostgres, heard),
+        LoginError::Closed { stage: Stage::Tls } => Failure::new(Cause::DialClosed, None),
+        LoginError::Silent { stage: Stage::Tls } => Failure::new(Cause::PostgresSilent, None),
         LoginError::Protocol { heard, .. } => Failure::new(Cause::LoginBroken, heard),
         LoginError::Flood => Failure::new(Cause::LoginBroken, Heard::from_text("more than any Postgres sends")),
         LoginError::Unsendable => Failure::new(Cause::LoginBroken, Heard::from_text("a NUL byte cannot be sent")),

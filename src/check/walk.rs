@@ -12,7 +12,7 @@ use std::time::Duration;
 use tokio::io::{AsyncRead, AsyncWrite};
 use tokio::time::Instant;
 
-use super::failure::{Failure, of_authenticate, of_forward, of_postgres};
+use super::failure::{Failure, of_authenticate, of_forward, of_known_postgres, of_postgres};
 use super::patience::{Patience, dice};
 use super::sessions::{Lease, Login, Sessions, Turn};
 use super::{Report, Request, Status, Walked};
@@ -153,7 +153,7 @@ impl<'a> Walk<'a> {
                 Err(Broken::Way(failure)) => (failure, None),
                 Err(Broken::Database(error)) => {
                     let next = falls_back(mode, encryption, &error);
-                    (of_postgres(*error), next)
+                    (if first.is_some() { of_known_postgres(*error) } else { of_postgres(*error) }, next)
                 }
             };
             let failure = match first.take() {
