@@ -140,7 +140,7 @@ pub(crate) fn of_connect(error: ConnectError) -> Failure {
     match error {
         ConnectError::Refused => Failure::new(Cause::ConnectRefused, Heard::from_text("Connection refused")),
         ConnectError::Silent => Failure::new(Cause::ConnectSilent, None),
-        ConnectError::Reset => Failure::new(Cause::ConnectReset, Heard::from_text("Connection reset")),
+        ConnectError::Reset => Failure::new(Cause::ConnectReset, Heard::from_text("Connection reset by peer")),
         ConnectError::Unreachable { heard } => Failure::new(Cause::ConnectUnreachable, heard),
         ConnectError::Other { heard } => Failure::new(Cause::ConnectFailed, heard),
     }

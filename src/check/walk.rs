@@ -32,6 +32,8 @@ use crate::ssh::session::Session;
 struct Failing {
     tries: u32,
     since: Instant,
+    /// The stage under way when it was noticed: a connection may turn out to be none only in the handshake.
+    noticed: Stage,
 }
 
 struct State {
@@ -44,8 +46,8 @@ struct State {
     /// The passed stages.
     passed: BTreeMap<Stage, Walked>,
     failing: BTreeMap<Stage, Failing>,
-    /// The failure that will be told, unless the walk gets further.
-    told: Option<Failure>,
+    /// The failure that will be told, unless the walk gets further than where it was noticed.
+    told: Option<(Failure, Stage)>,
 }
 
 impl State {
@@ -89,7 +91,7 @@ impl<'a> Walk<'a> {
                 Err(failure) => failure,
             };
             let (stage, heard) = (failure.stage(), failure.heard.clone());
-            let Failing { tries, since } = self.tell(&failure);
+            let Failing { tries, since, .. } = self.tell(&failure);
             if !failure.heals() {
                 return Err(failure);
             }
@@ -122,10 +124,10 @@ impl<'a> Walk<'a> {
         let mut state = self.state();
         let told = match (state.told.take(), &last.cause) {
             // Being told to stop is no verdict on the path; what was heard until then is worth knowing.
-            (Some(told), Cause::Interrupted { .. }) => Failure { cause: last.cause, heard: told.heard },
+            (Some((told, _)), Cause::Interrupted { .. }) => Failure { cause: last.cause, heard: told.heard },
             // Further on than what failed so far: that was overcome.
-            (Some(told), Cause::OutOfTime { stage }) if *stage > told.stage() => last,
-            (Some(told), _) => told,
+            (Some((_, noticed)), Cause::OutOfTime { stage }) if *stage > noticed => last,
+            (Some((told, _)), _) => told,
             (None, _) => last,
         };
         let stage = told.stage();
@@ -211,6 +213,7 @@ impl<'a> Walk<'a> {
             return Ok(lease);
         }
         if let Some(failure) = turn.shared_failure() {
+            self.state().stage = failure.stage();
             return Err(failure);
         }
         match self.log_in(&turn, bastion, key).await {
@@ -315,9 +318,9 @@ impl Walk<'_> {
     fn end(&self, stage: Stage, status: Status, note: String) {
         let mut state = self.state();
         let took = state.began.get(&stage).map_or(Duration::ZERO, Instant::elapsed);
-        state.failing.remove(&stage);
+        state.failing.retain(|_, failing| failing.noticed != stage);
         // What was overcome is no longer the story.
-        state.told.take_if(|told| told.stage() == stage);
+        state.told.take_if(|(_, noticed)| *noticed == stage);
         let known = state.passed.insert(stage, Walked { stage, status, note: note.clone() });
         drop(state);
         if known.is_none() {
@@ -342,12 +345,14 @@ impl Walk<'_> {
     fn tell(&self, failure: &Failure) -> Failing {
         let mut state = self.state();
         let stage = failure.stage();
-        if state.told.as_ref().is_none_or(|told| stage > told.stage()) {
-            state.told = Some(failure.clone());
+        let noticed = stage.max(state.stage);
+        if state.told.as_ref().is_none_or(|(told, _)| stage > told.stage()) {
+            state.told = Some((failure.clone(), noticed));
         }
-        let fresh = Failing { tries: 0, since: state.entered };
+        let fresh = Failing { tries: 0, since: state.entered, noticed };
         let failing = state.failing.entry(stage).or_insert(fresh);
         failing.tries += 1;
+        failing.noticed = failing.noticed.max(noticed);
         *failing
     }
 }

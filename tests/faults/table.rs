@@ -28,7 +28,7 @@ pub static FAULTS: [Fault; 60] = [
     fault(3, "only IPv6 addresses, no route", "resolve/only-ipv6", "unreachable", (1, "publish an A record"), reach::name_in_the_network).apart(reach::ipv6_name),
     fault(4, "refused", "connect/refused", "Connection refused", (1, "start sshd"), reach::closed_port),
     fault(5, "dropped", "connect/silent", "", (1, "security group"), reach::dropped),
-    fault(6, "reset", "connect/reset", "", (2, "resets the connection"), reach::reset).of(HungUp),
+    fault(6, "reset", "connect/reset", "Connection reset by peer", (2, "resets the connection"), reach::reset).of(HungUp),
     fault(7, "no route", "connect/unreachable", "unreachable", (1, "routing"), reach::no_route).apart(reach::alone),
     fault(8, "a balancer without a target", "connect/reset", "", (1, "make its target healthy"), reach::closed).of(HungUp),
     fault(9, "silent after the accept", "handshake/silent", "", (1, "is sshd's"), ssh::silent),
