@@ -1,6 +1,6 @@
 //! From what a peer's room reports to a cause: one exhaustive match a room.
 
-use crate::path::cause::Cause;
+use crate::path::cause::{Cause, Tried};
 use crate::path::heard::Heard;
 use crate::path::stage::Stage;
 use crate::postgres::{self, CertificateProblem, Encryption, LoginError, ReadyError, TlsError};
@@ -88,7 +88,10 @@ fn of_login(error: LoginError) -> Failure {
         LoginError::PasswordRefused { heard } => Failure::new(Cause::PasswordRefused, heard),
         LoginError::PasswordMissing { asked } => Failure::new(Cause::PasswordMissing, asked),
         LoginError::RoleMissing { heard } => Failure::new(Cause::RoleMissing, heard),
-        LoginError::HbaNoEntry { tried, heard } => Failure::new(Cause::NoHbaEntry { encrypted: tried == Encryption::Tls }, heard),
+        LoginError::HbaNoEntry { tried, heard } => {
+            let tried = if tried == Encryption::Tls { Tried::Tls } else { Tried::Plain };
+            Failure::new(Cause::NoHbaEntry { tried }, heard)
+        }
         LoginError::HbaRejected { heard, .. } => Failure::new(Cause::HbaRejects, heard),
         LoginError::EncryptionRequired { heard } => Failure::new(Cause::EncryptionRequired, heard),
         LoginError::ClientCertificateMissing { heard } | LoginError::ClientCertificateRefused { heard } => {
@@ -158,12 +161,10 @@ pub(crate) fn of_handshake(error: HandshakeError) -> Failure {
         HandshakeError::OldVersion { version } => Failure::new(Cause::OldSsh, version),
         HandshakeError::NoCommon { what, ours, theirs } => {
             let (ours, theirs) = (ours.join(", "), Heard::from_text(&theirs.join(", ")).to_string());
-            Failure::new(Cause::NoCommonAlgorithm { what: what.to_owned(), ours, theirs }, Heard::from_text("no common algorithm"))
+            Failure::new(Cause::NoCommonAlgorithm { what: what.to_owned(), ours, theirs }, None)
         }
         HandshakeError::Corrupt { heard } => Failure::new(Cause::HandshakeCorrupt, heard),
-        HandshakeError::Stripped => {
-            Failure::new(Cause::StrictStripped, Heard::from_text("a signature that does not fit, and no strict key exchange"))
-        }
+        HandshakeError::Stripped => Failure::new(Cause::StrictStripped, None),
         HandshakeError::NotStrict { cipher } => Failure::new(Cause::NotStrict, Heard::from_text(&cipher)),
         HandshakeError::HostKeyChanged { presented } => {
             let heard = Heard::from_text(&presented.fingerprint());
@@ -182,13 +183,12 @@ pub(crate) fn of_handshake(error: HandshakeError) -> Failure {
 
 /// What the login at the bastion reports.
 pub(crate) fn of_authenticate(error: AuthenticateError) -> Failure {
-    let heard = Heard::from_text(&error.to_string());
     match error {
         AuthenticateError::Denied { methods } if methods.iter().any(|method| method == "publickey") => {
             Failure::new(Cause::KeyRefused, Heard::from_text(&format!("Permission denied ({})", methods.join(","))))
         }
         AuthenticateError::Denied { methods } => Failure::new(Cause::PublicKeyNotOffered, Heard::from_text(&methods.join(","))),
-        AuthenticateError::Partial { .. } => Failure::new(Cause::SecondFactor, heard),
+        AuthenticateError::Partial { methods } => Failure::new(Cause::SecondFactor, Heard::from_text(&methods.join(","))),
         AuthenticateError::TooManyTries { heard } => Failure::new(Cause::TooManyTries, heard),
         AuthenticateError::Closed { heard } => Failure::new(Cause::AuthenticateClosed, heard),
         AuthenticateError::Silent => Failure::new(Cause::AuthenticateSilent, None),

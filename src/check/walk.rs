@@ -17,10 +17,10 @@ use super::patience::{Patience, dice};
 use super::sessions::{Lease, Login, Sessions, Turn};
 use super::{Report, Request, Status, Walked};
 use crate::key::PrivateKey;
-use crate::path::cause::Cause;
+use crate::path::cause::{Cause, Tried};
 use crate::path::diagnosis::Diagnosis;
 use crate::path::event::{Event, Observer};
-use crate::path::heard::Heard;
+use crate::path::heard::{Heard, printable};
 use crate::path::route::{Bastion, Endpoint};
 use crate::path::stage::Stage;
 use crate::postgres::{self, Encryption, Readiness, Role, falls_back, login, negotiate};
@@ -159,8 +159,8 @@ impl<'a> Walk<'a> {
                 }
             };
             let failure = match first.take() {
-                Some(first) if !tells_more(&failure, &first) => first,
-                _ => failure,
+                Some(first) => of_two(first, failure),
+                None => failure,
             };
             let Some(next) = next else { return Err(failure) };
             (first, encryption) = (Some(failure), next);
@@ -316,6 +316,7 @@ impl Walk<'_> {
     }
 
     fn end(&self, stage: Stage, status: Status, note: String) {
+        let note = printable(&note);
         let mut state = self.state();
         let took = state.began.get(&stage).map_or(Duration::ZERO, Instant::elapsed);
         state.failing.retain(|_, failing| failing.noticed != stage);
@@ -373,6 +374,18 @@ impl<E: Into<postgres::Error>> From<E> for Broken {
     fn from(error: E) -> Self {
         Self::Database(Box::new(error.into()))
     }
+}
+
+/// What is told of two encryptions.
+fn of_two(first: Failure, second: Failure) -> Failure {
+    let without_tls = matches!((&first.cause, &second.cause), (Cause::TlsNotOffered, _) | (_, Cause::TlsNotOffered));
+    let mut failure = if tells_more(&second, &first) { second } else { first };
+    if let Cause::NoHbaEntry { tried: tried @ Tried::Plain } = &mut failure.cause
+        && without_tls
+    {
+        *tried = Tried::PlainOnly;
+    }
+    failure
 }
 
 /// Whether the second of two encryptions came further than the first. "No pg_hba.conf entry" is the least that Postgres says.

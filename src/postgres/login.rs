@@ -320,7 +320,11 @@ mod tests {
             let role = Role { password: password.map(Into::into), ..role() };
             async move {
                 let (ours, mut theirs) = tokio::io::duplex(4096);
-                let method = if code == 10 { &b"OAUTHBEARER\0\0"[..] } else { b"" };
+                let method = match code {
+                    5 => &b"salt"[..],
+                    10 => b"OAUTHBEARER\0\0",
+                    _ => b"",
+                };
                 theirs.write_all(&message(b'R', &[&code.to_be_bytes()[..], method].concat())).await.unwrap();
                 log_in(ours, role, WITHIN).await.err().unwrap()
             }

@@ -155,4 +155,11 @@ async fn of_two_encryptions_the_more_telling_failure_is_told() {
         let request = Request { tls: bench.tls(mode), ..bench.request() };
         assert_eq!(walk(&request, &Sessions::new()).await.unwrap_err().code(), "login/no-hba-entry", "{mode}");
     }
+    bench.lab.logical.set_tls(lab::Tls::Off).unwrap();
+    for mode in [SslMode::Allow, SslMode::Prefer] {
+        let request = Request { tls: bench.tls(mode), ..bench.request() };
+        let diagnosis = walk(&request, &Sessions::new()).await.unwrap_err();
+        assert_eq!(diagnosis.code(), "login/no-hba-entry", "{mode}");
+        assert!(diagnosis.remedies()[0].contains("add to pg_hba.conf: host "), "TLS cannot help: {diagnosis}");
+    }
 }

@@ -43,7 +43,7 @@ pub static MORE: [Fault; 21] = [
     fault(78, "cut during the questions", "ready/failed", "", (1, "Postgres's log"), cut_at_questions),
     fault(83, "in the clear, silent", "tls/silent", "", (2, "a proxy in front"), silent_in_the_clear),
     fault(84, "in the clear, closed without a word", "dial/closed", "", (1, "a proxy"), closed_in_the_clear),
-    fault(85, "in the clear, not Postgres", "tls/not-postgres", "SSH-2.0-OpenSSH", (1, "`host` and `port`"), foreign_in_the_clear),
+    fault(85, "in the clear, not Postgres", "tls/not-postgres", "SSH-2.0-OpenSSH", (1, "host and port"), foreign_in_the_clear),
 ];
 
 /// All at once: each of them waits or starts a server, and together they take as long as the slowest.
