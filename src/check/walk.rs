@@ -341,15 +341,22 @@ impl Walk<'_> {
         self.state().passed.values().cloned().collect()
     }
 
-    /// Takes a failure into the story, and answers how its stage fails. The first error at the furthest stage is the story; retries can
-    /// change what is heard (a throttled login becomes a refused connection).
+    /// Takes a failure into the story. The first error at the furthest stage is the story; retries can change what is heard (a throttled
+    /// login becomes a refused connection).
+    fn remember(&self, failure: &Failure) {
+        let mut state = self.state();
+        let stage = failure.stage();
+        if state.told.as_ref().is_none_or(|(told, _)| stage > told.stage()) {
+            state.told = Some((failure.clone(), stage.max(state.stage)));
+        }
+    }
+
+    /// Takes a failure into the story, and answers how its stage fails.
     fn tell(&self, failure: &Failure) -> Failing {
+        self.remember(failure);
         let mut state = self.state();
         let stage = failure.stage();
         let noticed = stage.max(state.stage);
-        if state.told.as_ref().is_none_or(|(told, _)| stage > told.stage()) {
-            state.told = Some((failure.clone(), noticed));
-        }
         let fresh = Failing { tries: 0, since: state.entered, noticed };
         let failing = state.failing.entry(stage).or_insert(fresh);
         failing.tries += 1;
