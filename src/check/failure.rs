@@ -128,6 +128,24 @@ fn of_ready(error: ReadyError) -> Failure {
     Failure::new(Cause::ReadyFailed, heard)
 }
 
+/// What is told of two encryptions.
+pub(crate) fn of_two(first: Failure, second: Failure) -> Failure {
+    let without_tls = matches!((&first.cause, &second.cause), (Cause::TlsNotOffered, _) | (_, Cause::TlsNotOffered));
+    let mut failure = if tells_more(&second, &first) { second } else { first };
+    if let Cause::NoHbaEntry { tried: tried @ Tried::Plain } = &mut failure.cause
+        && without_tls
+    {
+        *tried = Tried::PlainOnly;
+    }
+    failure
+}
+
+/// Whether the second of two encryptions came further than the first. "No pg_hba.conf entry" is the least that Postgres says.
+fn tells_more(second: &Failure, first: &Failure) -> bool {
+    let rank = |failure: &Failure| (failure.stage(), !matches!(failure.cause, Cause::NoHbaEntry { .. }));
+    rank(second) > rank(first)
+}
+
 /// What the resolver reports.
 pub(crate) fn of_resolve(error: ResolveError) -> Failure {
     match error {

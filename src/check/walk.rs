@@ -12,12 +12,12 @@ use std::time::Duration;
 use tokio::io::{AsyncRead, AsyncWrite};
 use tokio::time::Instant;
 
-use super::failure::{Failure, of_authenticate, of_forward, of_known_postgres, of_postgres};
+use super::failure::{Failure, of_authenticate, of_forward, of_known_postgres, of_postgres, of_two};
 use super::patience::{Patience, dice};
 use super::sessions::{Lease, Login, Sessions, Turn};
 use super::{Report, Request, Status, Walked};
 use crate::key::PrivateKey;
-use crate::path::cause::{Cause, Tried};
+use crate::path::cause::Cause;
 use crate::path::diagnosis::Diagnosis;
 use crate::path::event::{Event, Observer};
 use crate::path::heard::{Heard, printable};
@@ -381,24 +381,6 @@ impl<E: Into<postgres::Error>> From<E> for Broken {
     fn from(error: E) -> Self {
         Self::Database(Box::new(error.into()))
     }
-}
-
-/// What is told of two encryptions.
-fn of_two(first: Failure, second: Failure) -> Failure {
-    let without_tls = matches!((&first.cause, &second.cause), (Cause::TlsNotOffered, _) | (_, Cause::TlsNotOffered));
-    let mut failure = if tells_more(&second, &first) { second } else { first };
-    if let Cause::NoHbaEntry { tried: tried @ Tried::Plain } = &mut failure.cause
-        && without_tls
-    {
-        *tried = Tried::PlainOnly;
-    }
-    failure
-}
-
-/// Whether the second of two encryptions came further than the first. "No pg_hba.conf entry" is the least that Postgres says.
-fn tells_more(second: &Failure, first: &Failure) -> bool {
-    let rank = |failure: &Failure| (failure.stage(), !matches!(failure.cause, Cause::NoHbaEntry { .. }));
-    rank(second) > rank(first)
 }
 
 /// What readiness was asked for.

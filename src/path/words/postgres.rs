@@ -74,8 +74,6 @@ impl Cause {
 
     pub(super) fn login_words(&self, scene: Scene<'_>) -> Words {
         let database = &scene.route.database;
-        let from = if scene.route.bastion.is_some() { "the bastion's private address" } else { "this machine's address" };
-        let line = |kind: &str| format!("{kind} {} {} <{from}>/32 scram-sha-256", database.name, database.user);
         match self {
             Self::PasswordRefused => Words::new(
                 "The database refuses the password",
@@ -105,23 +103,7 @@ impl Cause {
                 "SCRAM binds the login to the server and its TLS: something in between ends TLS, or it is another server.",
                 ["connect to Postgres itself, past any proxy that ends TLS".to_owned(), "correct the database's host and port".to_owned()],
             ),
-            Self::NoHbaEntry { tried: Tried::Tls } => Words::new(
-                "The database admits no such connection",
-                format!("No line of pg_hba.conf fits this role, database and {from}."),
-                [format!("add to pg_hba.conf: {}", line("hostssl"))],
-            ),
-            Self::NoHbaEntry { tried: Tried::Plain } => Words::new(
-                "The database admits no such connection",
-                format!(
-                    "No line of pg_hba.conf fits this role, database and {from} without TLS. Whether one fits with TLS cannot be told."
-                ),
-                ["set `sslmode` to require or stricter".to_owned(), format!("add to pg_hba.conf: {}", line("host"))],
-            ),
-            Self::NoHbaEntry { tried: Tried::PlainOnly } => Words::new(
-                "The database admits no such connection",
-                format!("No line of pg_hba.conf fits this role, database and {from} without TLS, and Postgres has TLS turned off."),
-                [format!("add to pg_hba.conf: {}", line("host")), "turn TLS on, where a hostssl line should fit: ssl = on".to_owned()],
-            ),
+            Self::NoHbaEntry { tried } => no_entry_words(*tried, scene),
             Self::HbaRejects => Words::new(
                 "The database rejects such connections",
                 "A reject line of pg_hba.conf fits.",
@@ -208,5 +190,28 @@ impl Cause {
             ),
             _ => self.ended_words(),
         }
+    }
+}
+
+fn no_entry_words(tried: Tried, scene: Scene<'_>) -> Words {
+    let database = &scene.route.database;
+    let from = if scene.route.bastion.is_some() { "the bastion's private address" } else { "this machine's address" };
+    let line = |kind: &str| format!("{kind} {} {} <{from}>/32 scram-sha-256", database.name, database.user);
+    match tried {
+        Tried::Tls => Words::new(
+            "The database admits no such connection",
+            format!("No line of pg_hba.conf fits this role, database and {from}."),
+            [format!("add to pg_hba.conf: {}", line("hostssl"))],
+        ),
+        Tried::Plain => Words::new(
+            "The database admits no such connection",
+            format!("No line of pg_hba.conf fits this role, database and {from} without TLS. Whether one fits with TLS cannot be told."),
+            ["set `sslmode` to require or stricter".to_owned(), format!("add to pg_hba.conf: {}", line("host"))],
+        ),
+        Tried::PlainOnly => Words::new(
+            "The database admits no such connection",
+            format!("No line of pg_hba.conf fits this role, database and {from} without TLS, and Postgres has TLS turned off."),
+            [format!("add to pg_hba.conf: {}", line("host")), "turn TLS on, where a hostssl line should fit: ssl = on".to_owned()],
+        ),
     }
 }

@@ -3,30 +3,14 @@
 use super::reach::Peer;
 use super::{Scene, Words, whole};
 use crate::path::cause::Cause;
+use crate::path::heard::Heard;
 use crate::path::route::Endpoint;
 
 impl Cause {
     pub(super) fn handshake_words(&self, scene: Scene<'_>) -> Words {
         let Peer { port, .. } = Peer::of(scene.route);
         match self {
-            Self::HandshakeSilent => Words::new(
-                if scene.heard.is_empty() {
-                    "The bastion accepts the connection and says nothing"
-                } else {
-                    "The bastion falls silent in the handshake"
-                },
-                if scene.heard.is_empty() {
-                    format!("An SSH server speaks first. What listens on port {port} said nothing in time.")
-                } else {
-                    format!("What listens on port {port} began, and did not finish in time.")
-                },
-                [
-                    "check that the bastion's port is sshd's".to_owned(),
-                    "a balancer without a target that it can reach".to_owned(),
-                    "an overloaded or stopped sshd".to_owned(),
-                    "a middlebox that stalls the connection".to_owned(),
-                ],
-            ),
+            Self::HandshakeSilent => silent_words(port, scene.heard),
             Self::NotSsh => Words::new(
                 "The bastion's port does not speak SSH",
                 format!("Something else answers on port {port}."),
@@ -219,6 +203,24 @@ impl Cause {
             _ => self.ended_words(),
         }
     }
+}
+
+/// Silence from the start, or in the midst of it.
+fn silent_words(port: u16, heard: &Heard) -> Words {
+    Words::new(
+        if heard.is_empty() { "The bastion accepts the connection and says nothing" } else { "The bastion falls silent in the handshake" },
+        if heard.is_empty() {
+            format!("An SSH server speaks first. What listens on port {port} said nothing in time.")
+        } else {
+            format!("What listens on port {port} began, and did not finish in time.")
+        },
+        [
+            "check that the bastion's port is sshd's".to_owned(),
+            "a balancer without a target that it can reach".to_owned(),
+            "an overloaded or stopped sshd".to_owned(),
+            "a middlebox that stalls the connection".to_owned(),
+        ],
+    )
 }
 
 /// An algorithm of the missing kind that every sshd of the last ten years has.
