@@ -1,6 +1,6 @@
 //! From what a peer's room reports to a cause: one exhaustive match a room.
 
-use crate::path::cause::Cause;
+use crate::path::cause::{Cause, Tried};
 use crate::path::heard::Heard;
 use crate::path::stage::Stage;
 use crate::postgres::{self, CertificateProblem, Encryption, LoginError, ReadyError, TlsError};
@@ -42,6 +42,16 @@ pub(crate) fn of_postgres(error: postgres::Error) -> Failure {
     }
 }
 
+/// As [`of_postgres`], of a server that was known for Postgres by another connection: its silence is that of a login.
+pub(crate) fn of_known_postgres(error: postgres::Error) -> Failure {
+    match error {
+        postgres::Error::Login(LoginError::Silent { .. }) => Failure::new(Cause::LoginSilent, None),
+        postgres::Error::Login(LoginError::Closed { .. }) => Failure::new(Cause::LoginBroken, None),
+        postgres::Error::Login(LoginError::Protocol { heard, .. }) => Failure::new(Cause::LoginBroken, heard),
+        error => of_postgres(error),
+    }
+}
+
 fn of_tls(error: TlsError) -> Failure {
     match error {
         TlsError::Silent => Failure::new(Cause::PostgresSilent, None),
@@ -76,9 +86,12 @@ fn of_certificate(problem: CertificateProblem) -> Failure {
 fn of_login(error: LoginError) -> Failure {
     match error {
         LoginError::PasswordRefused { heard } => Failure::new(Cause::PasswordRefused, heard),
-        LoginError::PasswordMissing => Failure::new(Cause::PasswordMissing, None),
+        LoginError::PasswordMissing { asked } => Failure::new(Cause::PasswordMissing, asked),
         LoginError::RoleMissing { heard } => Failure::new(Cause::RoleMissing, heard),
-        LoginError::HbaNoEntry { tried, heard } => Failure::new(Cause::NoHbaEntry { encrypted: tried == Encryption::Tls }, heard),
+        LoginError::HbaNoEntry { tried, heard } => {
+            let tried = if tried == Encryption::Tls { Tried::Tls } else { Tried::Plain };
+            Failure::new(Cause::NoHbaEntry { tried }, heard)
+        }
         LoginError::HbaRejected { heard, .. } => Failure::new(Cause::HbaRejects, heard),
         LoginError::EncryptionRequired { heard } => Failure::new(Cause::EncryptionRequired, heard),
         LoginError::ClientCertificateMissing { heard } | LoginError::ClientCertificateRefused { heard } => {
@@ -94,6 +107,9 @@ fn of_login(error: LoginError) -> Failure {
         LoginError::ChannelBinding { heard } => Failure::new(Cause::ServerUnproven, heard),
         LoginError::ServerUnproven => Failure::new(Cause::ServerUnproven, None),
         LoginError::Pooler { heard } => Failure::new(Cause::Pooler, heard),
+        LoginError::Protocol { stage: Stage::Tls, heard } => Failure::new(Cause::NotPostgres, heard),
+        LoginError::Closed { stage: Stage::Tls } => Failure::new(Cause::DialClosed, None),
+        LoginError::Silent { stage: Stage::Tls } => Failure::new(Cause::PostgresSilent, None),
         LoginError::Protocol { heard, .. } => Failure::new(Cause::LoginBroken, heard),
         LoginError::Flood => Failure::new(Cause::LoginBroken, Heard::from_text("more than any Postgres sends")),
         LoginError::Unsendable => Failure::new(Cause::LoginBroken, Heard::from_text("a NUL byte cannot be sent")),
@@ -112,6 +128,24 @@ fn of_ready(error: ReadyError) -> Failure {
     Failure::new(Cause::ReadyFailed, heard)
 }
 
+/// What is told of two encryptions.
+pub(crate) fn of_two(first: Failure, second: Failure) -> Failure {
+    let without_tls = matches!((&first.cause, &second.cause), (Cause::TlsNotOffered, _) | (_, Cause::TlsNotOffered));
+    let mut failure = if tells_more(&second, &first) { second } else { first };
+    if let Cause::NoHbaEntry { tried: tried @ Tried::Plain } = &mut failure.cause
+        && without_tls
+    {
+        *tried = Tried::PlainOnly;
+    }
+    failure
+}
+
+/// Whether the second of two encryptions came further than the first. "No pg_hba.conf entry" is the least that Postgres says.
+fn tells_more(second: &Failure, first: &Failure) -> bool {
+    let rank = |failure: &Failure| (failure.stage(), !matches!(failure.cause, Cause::NoHbaEntry { .. }));
+    rank(second) > rank(first)
+}
+
 /// What the resolver reports.
 pub(crate) fn of_resolve(error: ResolveError) -> Failure {
     match error {
@@ -127,7 +161,7 @@ pub(crate) fn of_connect(error: ConnectError) -> Failure {
     match error {
         ConnectError::Refused => Failure::new(Cause::ConnectRefused, Heard::from_text("Connection refused")),
         ConnectError::Silent => Failure::new(Cause::ConnectSilent, None),
-        ConnectError::Reset => Failure::new(Cause::ConnectReset, Heard::from_text("Connection reset")),
+        ConnectError::Reset => Failure::new(Cause::ConnectReset, Heard::from_text("Connection reset by peer")),
         ConnectError::Unreachable { heard } => Failure::new(Cause::ConnectUnreachable, heard),
         ConnectError::Other { heard } => Failure::new(Cause::ConnectFailed, heard),
     }
@@ -145,12 +179,10 @@ pub(crate) fn of_handshake(error: HandshakeError) -> Failure {
         HandshakeError::OldVersion { version } => Failure::new(Cause::OldSsh, version),
         HandshakeError::NoCommon { what, ours, theirs } => {
             let (ours, theirs) = (ours.join(", "), Heard::from_text(&theirs.join(", ")).to_string());
-            Failure::new(Cause::NoCommonAlgorithm { what: what.to_owned(), ours, theirs }, Heard::from_text("no common algorithm"))
+            Failure::new(Cause::NoCommonAlgorithm { what: what.to_owned(), ours, theirs }, None)
         }
         HandshakeError::Corrupt { heard } => Failure::new(Cause::HandshakeCorrupt, heard),
-        HandshakeError::Stripped => {
-            Failure::new(Cause::StrictStripped, Heard::from_text("a signature that does not fit, and no strict key exchange"))
-        }
+        HandshakeError::Stripped => Failure::new(Cause::StrictStripped, None),
         HandshakeError::NotStrict { cipher } => Failure::new(Cause::NotStrict, Heard::from_text(&cipher)),
         HandshakeError::HostKeyChanged { presented } => {
             let heard = Heard::from_text(&presented.fingerprint());
@@ -169,13 +201,12 @@ pub(crate) fn of_handshake(error: HandshakeError) -> Failure {
 
 /// What the login at the bastion reports.
 pub(crate) fn of_authenticate(error: AuthenticateError) -> Failure {
-    let heard = Heard::from_text(&error.to_string());
     match error {
         AuthenticateError::Denied { methods } if methods.iter().any(|method| method == "publickey") => {
             Failure::new(Cause::KeyRefused, Heard::from_text(&format!("Permission denied ({})", methods.join(","))))
         }
         AuthenticateError::Denied { methods } => Failure::new(Cause::PublicKeyNotOffered, Heard::from_text(&methods.join(","))),
-        AuthenticateError::Partial { .. } => Failure::new(Cause::SecondFactor, heard),
+        AuthenticateError::Partial { methods } => Failure::new(Cause::SecondFactor, Heard::from_text(&methods.join(","))),
         AuthenticateError::TooManyTries { heard } => Failure::new(Cause::TooManyTries, heard),
         AuthenticateError::Closed { heard } => Failure::new(Cause::AuthenticateClosed, heard),
         AuthenticateError::Silent => Failure::new(Cause::AuthenticateSilent, None),

@@ -12,7 +12,7 @@ use std::time::Duration;
 use tokio::io::{AsyncRead, AsyncWrite};
 use tokio::time::Instant;
 
-use super::failure::{Failure, of_authenticate, of_forward, of_postgres};
+use super::failure::{Failure, of_authenticate, of_forward, of_known_postgres, of_postgres, of_two};
 use super::patience::{Patience, dice};
 use super::sessions::{Lease, Login, Sessions, Turn};
 use super::{Report, Request, Status, Walked};
@@ -20,7 +20,7 @@ use crate::key::PrivateKey;
 use crate::path::cause::Cause;
 use crate::path::diagnosis::Diagnosis;
 use crate::path::event::{Event, Observer};
-use crate::path::heard::Heard;
+use crate::path::heard::{Heard, printable};
 use crate::path::route::{Bastion, Endpoint};
 use crate::path::stage::Stage;
 use crate::postgres::{self, Encryption, Readiness, Role, falls_back, login, negotiate};
@@ -32,6 +32,8 @@ use crate::ssh::session::Session;
 struct Failing {
     tries: u32,
     since: Instant,
+    /// The stage under way when it was noticed: a connection may turn out to be none only in the handshake.
+    noticed: Stage,
 }
 
 struct State {
@@ -44,8 +46,8 @@ struct State {
     /// The passed stages.
     passed: BTreeMap<Stage, Walked>,
     failing: BTreeMap<Stage, Failing>,
-    /// The failure that will be told, unless the walk gets further.
-    told: Option<Failure>,
+    /// The failure that will be told, unless the walk gets further than where it was noticed.
+    told: Option<(Failure, Stage)>,
 }
 
 impl State {
@@ -89,7 +91,7 @@ impl<'a> Walk<'a> {
                 Err(failure) => failure,
             };
             let (stage, heard) = (failure.stage(), failure.heard.clone());
-            let Failing { tries, since } = self.tell(&failure);
+            let Failing { tries, since, .. } = self.tell(&failure);
             if !failure.heals() {
                 return Err(failure);
             }
@@ -122,10 +124,10 @@ impl<'a> Walk<'a> {
         let mut state = self.state();
         let told = match (state.told.take(), &last.cause) {
             // Being told to stop is no verdict on the path; what was heard until then is worth knowing.
-            (Some(told), Cause::Interrupted { .. }) => Failure { cause: last.cause, heard: told.heard },
+            (Some((told, _)), Cause::Interrupted { .. }) => Failure { cause: last.cause, heard: told.heard },
             // Further on than what failed so far: that was overcome.
-            (Some(told), Cause::OutOfTime { stage }) if *stage > told.stage() => last,
-            (Some(told), _) => told,
+            (Some((_, noticed)), Cause::OutOfTime { stage }) if *stage > noticed => last,
+            (Some((told, _)), _) => told,
             (None, _) => last,
         };
         let stage = told.stage();
@@ -153,12 +155,12 @@ impl<'a> Walk<'a> {
                 Err(Broken::Way(failure)) => (failure, None),
                 Err(Broken::Database(error)) => {
                     let next = falls_back(mode, encryption, &error);
-                    (of_postgres(*error), next)
+                    (if first.is_some() { of_known_postgres(*error) } else { of_postgres(*error) }, next)
                 }
             };
             let failure = match first.take() {
-                Some(first) if !tells_more(&failure, &first) => first,
-                _ => failure,
+                Some(first) => of_two(first, failure),
+                None => failure,
             };
             let Some(next) = next else { return Err(failure) };
             (first, encryption) = (Some(failure), next);
@@ -211,6 +213,7 @@ impl<'a> Walk<'a> {
             return Ok(lease);
         }
         if let Some(failure) = turn.shared_failure() {
+            self.state().stage = failure.stage();
             return Err(failure);
         }
         match self.log_in(&turn, bastion, key).await {
@@ -313,11 +316,12 @@ impl Walk<'_> {
     }
 
     fn end(&self, stage: Stage, status: Status, note: String) {
+        let note = printable(&note);
         let mut state = self.state();
         let took = state.began.get(&stage).map_or(Duration::ZERO, Instant::elapsed);
-        state.failing.remove(&stage);
+        state.failing.retain(|_, failing| failing.noticed != stage);
         // What was overcome is no longer the story.
-        state.told.take_if(|told| told.stage() == stage);
+        state.told.take_if(|(_, noticed)| *noticed == stage);
         let known = state.passed.insert(stage, Walked { stage, status, note: note.clone() });
         drop(state);
         if known.is_none() {
@@ -337,17 +341,26 @@ impl Walk<'_> {
         self.state().passed.values().cloned().collect()
     }
 
-    /// Takes a failure into the story, and answers how its stage fails. The first error at the furthest stage is the story; retries can
-    /// change what is heard (a throttled login becomes a refused connection).
-    fn tell(&self, failure: &Failure) -> Failing {
+    /// Takes a failure into the story. The first error at the furthest stage is the story; retries can change what is heard (a throttled
+    /// login becomes a refused connection).
+    fn remember(&self, failure: &Failure) {
         let mut state = self.state();
         let stage = failure.stage();
-        if state.told.as_ref().is_none_or(|told| stage > told.stage()) {
-            state.told = Some(failure.clone());
+        if state.told.as_ref().is_none_or(|(told, _)| stage > told.stage()) {
+            state.told = Some((failure.clone(), stage.max(state.stage)));
         }
-        let fresh = Failing { tries: 0, since: state.entered };
+    }
+
+    /// Takes a failure into the story, and answers how its stage fails.
+    fn tell(&self, failure: &Failure) -> Failing {
+        self.remember(failure);
+        let mut state = self.state();
+        let stage = failure.stage();
+        let noticed = stage.max(state.stage);
+        let fresh = Failing { tries: 0, since: state.entered, noticed };
         let failing = state.failing.entry(stage).or_insert(fresh);
         failing.tries += 1;
+        failing.noticed = failing.noticed.max(noticed);
         *failing
     }
 }
@@ -368,12 +381,6 @@ impl<E: Into<postgres::Error>> From<E> for Broken {
     fn from(error: E) -> Self {
         Self::Database(Box::new(error.into()))
     }
-}
-
-/// Whether the second of two encryptions came further than the first. "No pg_hba.conf entry" is the least that Postgres says.
-fn tells_more(second: &Failure, first: &Failure) -> bool {
-    let rank = |failure: &Failure| (failure.stage(), !matches!(failure.cause, Cause::NoHbaEntry { .. }));
-    rank(second) > rank(first)
 }
 
 /// What readiness was asked for.

@@ -1,6 +1,6 @@
 //! One of each cause, for whoever has to speak of all of them: the catalogue's page, its tests.
 
-use super::cause::Cause;
+use super::cause::{Cause, Tried};
 use super::finding::Finding;
 use super::stage::Stage;
 use crate::key::PublicKey;
@@ -10,7 +10,6 @@ use crate::key::PublicKey;
 pub fn examples(key: &PublicKey) -> Vec<Cause> {
     let text = || "…".to_owned();
     let findings = vec![Finding::WalLevel { actual: "replica".to_owned() }, Finding::NoSelect { table: "public.orders".to_owned() }];
-    vec![Finding::WalLevel { actual: "replica".to_owned() }, Finding::NoSelect { table: "public.orders".to_owned() }];
     vec![
         Cause::NothingPinned,
         Cause::NoKey,
@@ -26,7 +25,7 @@ pub fn examples(key: &PublicKey) -> Vec<Cause> {
         Cause::HandshakeSilent,
         Cause::NotSsh,
         Cause::OldSsh,
-        Cause::NoCommonAlgorithm { what: text(), ours: text(), theirs: text() },
+        Cause::NoCommonAlgorithm { what: "cipher".to_owned(), ours: text(), theirs: text() },
         Cause::TooManyStartups,
         Cause::Penalised,
         Cause::HandshakeCorrupt,
@@ -65,20 +64,21 @@ pub fn examples(key: &PublicKey) -> Vec<Cause> {
         Cause::RoleMissing,
         Cause::EncryptionRequired,
         Cause::ServerUnproven,
-        Cause::NoHbaEntry { encrypted: true },
-        Cause::NoHbaEntry { encrypted: false },
+        Cause::NoHbaEntry { tried: Tried::Tls },
+        Cause::NoHbaEntry { tried: Tried::Plain },
+        Cause::NoHbaEntry { tried: Tried::PlainOnly },
         Cause::HbaRejects,
         Cause::AuthenticationUnsupported,
         Cause::Pooler,
         Cause::LoginBroken,
         Cause::LoginSilent,
+        Cause::LoginRefused,
         Cause::LoginForbidden,
         Cause::DatabaseMissing,
         Cause::NoConnectPrivilege,
         Cause::DatabaseClosed,
         Cause::TooManyConnections,
         Cause::NotAccepting,
-        Cause::LoginRefused,
         Cause::NotReady { findings, publication: None },
         Cause::ReadyFailed,
         Cause::HoldLost,

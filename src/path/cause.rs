@@ -4,6 +4,17 @@ use super::finding::Finding;
 use super::stage::Stage;
 use crate::key::PublicKey;
 
+/// What a connection was that no line of `pg_hba.conf` fits.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Tried {
+    /// Encrypted.
+    Tls,
+    /// In the clear; whether the server has TLS was not asked.
+    Plain,
+    /// In the clear, and the server has no TLS.
+    PlainOnly,
+}
+
 /// What is wrong. Each cause belongs to one stage; where the wire cannot tell candidates apart they share one cause.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Cause {
@@ -134,8 +145,8 @@ pub enum Cause {
     ServerUnproven,
     /// No line in `pg_hba.conf`, or one that demands TLS: one wire in plain text.
     NoHbaEntry {
-        /// Whether the connection was encrypted.
-        encrypted: bool,
+        /// What no line fits.
+        tried: Tried,
     },
     /// A reject line.
     HbaRejects,
@@ -258,6 +269,8 @@ impl Cause {
             self,
             Self::NothingPinned
                 | Self::NoKey
+                | Self::NoCommonAlgorithm { .. }
+                | Self::StrictStripped
                 | Self::CertificateWrongName { .. }
                 | Self::CertificateExpired
                 | Self::CertificateUnknownIssuer

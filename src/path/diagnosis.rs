@@ -69,7 +69,7 @@ impl Diagnosis {
     }
 
     fn scene(&self) -> Scene<'_> {
-        Scene { route: &self.route, public_key: self.public_key.as_ref() }
+        Scene { route: &self.route, public_key: self.public_key.as_ref(), heard: &self.heard }
     }
 
     fn heard_line(&self, economy: Economy) -> String {
@@ -131,6 +131,15 @@ impl fmt::Display for Diagnosis {
 }
 
 impl Diagnosis {
+    /// Whether a walk that was ended has something to say of its last stage: what was heard, or that nothing was in all the time it had.
+    fn is_heard_until_its_end(&self) -> bool {
+        match self.cause {
+            Cause::Interrupted { .. } => !self.heard.is_empty(),
+            Cause::OutOfTime { stage } => !self.heard.is_empty() || stage > Stage::Configure,
+            _ => false,
+        }
+    }
+
     fn write(&self, page: &mut String, economy: Economy) -> fmt::Result {
         let words = self.cause.words(self.scene());
         let draw = if economy < Economy::Picture { picture::draw } else { picture::draw_in_two_lines };
@@ -138,8 +147,7 @@ impl Diagnosis {
         if economy < Economy::Gap {
             writeln!(page)?;
         }
-        let ended = matches!(self.cause, Cause::Interrupted { .. } | Cause::OutOfTime { .. });
-        let heard = (self.cause.is_heard() || (ended && !self.heard.is_empty())).then(|| self.heard_line(economy));
+        let heard = (self.cause.is_heard() || self.is_heard_until_its_end()).then(|| self.heard_line(economy));
         let code = format!("{}, see docs/diagnoses.md#{}", self.code(), self.cause.anchor());
         write_words(page, heard.as_deref(), &words, economy, &code)
     }
@@ -231,8 +239,8 @@ mod tests {
             assert!(text.lines().all(|line| line.is_empty() || line.starts_with("  ")), "Terraform folds what is not indented: {text}");
             codes.insert(told.code());
         }
-        // The two kinds of "no pg_hba.conf entry" share a code.
-        assert_eq!(codes.len(), examples(&key).len() - 1, "{codes:?}");
+        // The three kinds of "no pg_hba.conf entry" share a code.
+        assert_eq!(codes.len(), examples(&key).len() - 2, "{codes:?}");
     }
 
     #[test]
@@ -261,6 +269,24 @@ mod tests {
         assert!(stopped.to_string().contains("Heard   \"some words\""), "{stopped}");
         stopped.heard = Heard::default();
         assert!(!stopped.to_string().contains("Heard"), "{stopped}");
+        stopped.cause = Cause::OutOfTime { stage: Stage::Authenticate };
+        assert!(stopped.to_string().contains("Heard   nothing, after 0.2 s"), "{stopped}");
+    }
+
+    #[test]
+    fn no_name_moves_a_cursor() {
+        let key = PrivateKey::generate_ed25519().unwrap().public();
+        let raw = "a\u{1b}[31mb";
+        let lacking = vec![Finding::PublicationMissing { publication: raw.to_owned() }, Finding::NoSelect { table: raw.to_owned() }];
+        for cause in examples(&key).into_iter().chain([Cause::NotReady { findings: lacking, publication: None }]) {
+            let mut told = told(cause, &key);
+            let Route { bastion, database } = &mut told.route;
+            for name in [&mut database.user, &mut database.name, &mut bastion.as_mut().unwrap().user] {
+                raw.clone_into(name);
+            }
+            let text = format!("{told}{}{}", told.means(), told.remedies().join("\n"));
+            assert!(text.contains("a\u{fffd}[31mb") && !text.contains('\u{1b}'), "{text}");
+        }
     }
 
     #[test]

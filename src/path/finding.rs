@@ -75,10 +75,10 @@ impl Finding {
             Self::NoWalSenders { max, used } => format!("All {max} WAL senders are in use ({used})."),
             Self::NoFreeSlots { max, used } => format!("All {max} replication slots are taken ({used})."),
             Self::NoReplicationRole { role } => format!("The role `{role}` may not replicate."),
-            Self::IsReplica { major } => format!("It is a standby, and Postgres {major} decodes changes on the primary only."),
-            Self::PublicationMissing { publication } => format!("It has no publication `{publication}`."),
+            Self::IsReplica { major } => format!("The server is a standby, and Postgres {major} decodes changes on the primary only."),
+            Self::PublicationMissing { publication } => format!("The database has no publication `{publication}`."),
             Self::TableNotInPublication { table } => format!("The publication does not contain `{table}`."),
-            Self::TableMissing { table } => format!("It has no table `{table}`."),
+            Self::TableMissing { table } => format!("The database has no table `{table}`."),
             Self::NoSchemaUsage { table } => format!("The role lacks USAGE on the schema of `{table}`."),
             Self::NoSelect { table } => format!("The role lacks SELECT on `{table}`."),
             Self::MalformedTable { table } => format!("`{table}` is not the name of a table."),
@@ -96,13 +96,13 @@ impl Finding {
             Self::NoWalSenders { .. } => "raise max_wal_senders and restart, or end a walsender (pg_stat_replication)".to_owned(),
             Self::NoFreeSlots { .. } => "raise max_replication_slots and restart, or drop a slot (pg_replication_slots)".to_owned(),
             Self::NoReplicationRole { .. } => format!("ALTER ROLE {role} REPLICATION; (RDS: GRANT rds_replication TO {role};)"),
-            Self::IsReplica { .. } => "point `host` at the primary".to_owned(),
+            Self::IsReplica { .. } => "connect to the primary".to_owned(),
             Self::PublicationMissing { publication } => format!("CREATE PUBLICATION {} FOR TABLE …;", quoted(publication)),
             Self::TableNotInPublication { table } => {
                 format!("ALTER PUBLICATION {} ADD TABLE {table};", publication.map_or_else(String::new, quoted))
             }
             Self::TableMissing { .. } | Self::MalformedTable { .. } => {
-                "correct `verify.tables`: schema.table or table, quoted as SQL quotes it".to_owned()
+                "correct the table's name: schema.table or table, quoted as SQL quotes it".to_owned()
             }
             Self::NoSchemaUsage { table } => format!("GRANT USAGE ON SCHEMA {} TO {role};", schema_of(table)),
             Self::NoSelect { table } => format!("GRANT SELECT ON {table} TO {role};"),

@@ -33,12 +33,7 @@ impl Heard {
                 quote.push('…');
                 break;
             }
-            match character {
-                '\r' | '\n' | '\t' => quote.push(' '),
-                // Bidirectional controls and other invisible characters can make a quote read as something else.
-                c if c.is_control() || is_invisible(c) => quote.push('\u{fffd}'),
-                c => quote.push(c),
-            }
+            quote.push(shown(character));
         }
         Self(quote)
     }
@@ -63,6 +58,21 @@ impl Heard {
             return self;
         }
         Self(self.0.replace(secret, "(secret)"))
+    }
+}
+
+/// Text of a person's own, such as a name, made fit to be shown in whole.
+pub(crate) fn printable(text: &str) -> String {
+    text.chars().map(shown).collect()
+}
+
+/// A character as it is shown.
+fn shown(character: char) -> char {
+    match character {
+        '\r' | '\n' | '\t' => ' ',
+        // Bidirectional controls and other invisible characters can make a quote read as something else.
+        c if c.is_control() || is_invisible(c) => '\u{fffd}',
+        c => c,
     }
 }
 

@@ -1,7 +1,9 @@
 //! The path drawn in text: what was reached, and which hop is broken.
 
-use super::route::{Endpoint, Route};
+use super::heard::printable;
+use super::route::{Bastion, Endpoint, Route};
 use super::stage::Stage;
+use crate::key::HostKeys;
 
 /// The widest drawing that stays on one line pair; a wider path is drawn downwards, one hop a line.
 /// 96 leaves room for Terraform's frame on a 100-column terminal.
@@ -99,7 +101,7 @@ pub(super) fn draw_in_two_lines(route: &Route, reach: Reach) -> String {
 
 fn cells(route: &Route, reach: Reach) -> Vec<Cell> {
     let here = ("here".to_owned(), String::new(), "");
-    let hops = drawn(route, reach).into_iter().map(|hop| (hop.label, hop.note, hop.link.text()));
+    let hops = drawn(route, reach).into_iter().map(|hop| (printable(&hop.label), hop.note, hop.link.text()));
     std::iter::once(here).chain(hops).collect()
 }
 
@@ -124,7 +126,7 @@ fn hops(route: &Route) -> Vec<Hop> {
     let login = Hop { label: role, last: Stage::Hold, reached: "ready" };
     let mut hops = match &route.bastion {
         Some(bastion) => vec![
-            Hop { label: Endpoint(&bastion.host, bastion.port).to_string(), last: Stage::HostKey, reached: "reached, key matches" },
+            Hop { label: Endpoint(&bastion.host, bastion.port).to_string(), last: Stage::HostKey, reached: recognised(bastion) },
             Hop { label: format!("user {}", bastion.user), last: Stage::Authenticate, reached: "accepted" },
             Hop { label: endpoint, last: Stage::Tls, reached: "reached" },
             login,
@@ -142,6 +144,14 @@ fn hops(route: &Route) -> Vec<Hop> {
         hops.retain(|hop| hop.last != Stage::Authenticate);
     }
     hops
+}
+
+/// What is said of a bastion that was reached.
+fn recognised(bastion: &Bastion) -> &'static str {
+    match bastion.host_keys {
+        HostKeys::Any => "reached, key not checked",
+        HostKeys::Pinned { .. } => "reached, key matches",
+    }
 }
 
 fn state(hop: &Hop, reach: Reach) -> (Link, String) {
@@ -202,6 +212,14 @@ mod tests {
             "           reached, key matches       accepted     forwarding refused",
         ];
         assert_eq!(draw(&route("db.internal"), Reach::Failed(Stage::Forward)), drawn.join("\n"));
+    }
+
+    #[test]
+    fn a_key_that_nobody_checked_does_not_match() {
+        let mut route = route("db.internal");
+        route.bastion.as_mut().unwrap().host_keys = HostKeys::Any;
+        let drawn = draw(&route, Reach::Failed(Stage::Forward));
+        assert!(drawn.contains("reached, key not checked") && !drawn.contains("matches"), "{drawn}");
     }
 
     #[test]

@@ -191,7 +191,7 @@ pub(crate) mod tests {
                 host: "bastion.example.com".parse().unwrap(),
                 port: Port::SSH,
                 user: "tf".to_owned(),
-                host_keys: HostKeys::Any,
+                host_keys: HostKeys::Pinned { accepted: Vec::new(), revoked: Vec::new() },
             }),
             database: Database { host: database.parse().unwrap(), port: Port::POSTGRES, user: "app".to_owned(), name: "orders".to_owned() },
         }

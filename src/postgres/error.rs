@@ -216,7 +216,10 @@ pub enum LoginError {
     },
     /// The server asks for a password and none was given.
     #[error("the server asks for a password and none is given")]
-    PasswordMissing,
+    PasswordMissing {
+        /// The method that the server named.
+        asked: Heard,
+    },
     /// The role does not exist, where no password hides that.
     #[error("the role does not exist: {heard}")]
     RoleMissing {
@@ -357,7 +360,8 @@ pub enum LoginError {
 }
 
 impl LoginError {
-    /// [`Stage::Open`] if the role's credentials are not what is at fault, else [`Stage::Login`].
+    /// [`Stage::Open`] if the role's credentials are not what is at fault, [`Stage::Tls`] if in the clear nothing of Postgres was heard
+    /// yet, else [`Stage::Login`].
     #[must_use]
     pub const fn stage(&self) -> Stage {
         match self {
@@ -369,7 +373,7 @@ impl LoginError {
             | Self::Unavailable { .. } => Stage::Open,
             Self::Protocol { stage, .. } | Self::Closed { stage } | Self::Silent { stage } | Self::Other { stage, .. } => *stage,
             Self::PasswordRefused { .. }
-            | Self::PasswordMissing
+            | Self::PasswordMissing { .. }
             | Self::RoleMissing { .. }
             | Self::HbaNoEntry { .. }
             | Self::HbaRejected { .. }

@@ -269,7 +269,7 @@ mod tests {
             (b"R\0\0", "R\u{fffd}\u{fffd}"),
         ] {
             let heard = Heard::from_text(&heard.replace('\u{3}', "\u{fffd}"));
-            assert_eq!(refused(said).await, LoginError::Protocol { stage: Stage::Login, heard });
+            assert_eq!(refused(said).await, LoginError::Protocol { stage: Stage::Tls, heard });
         }
         let unknown = refused(&message(b'R', &99_u32.to_be_bytes())).await;
         assert!(matches!(unknown, LoginError::Protocol { stage: Stage::Login, .. }), "{unknown:?}");
@@ -277,15 +277,15 @@ mod tests {
 
     #[tokio::test]
     async fn an_end_and_a_silence_say_how_far_it_came() {
-        assert_eq!(refused(b"").await, LoginError::Closed { stage: Stage::Login });
+        assert_eq!(refused(b"").await, LoginError::Closed { stage: Stage::Tls });
         assert_eq!(refused(AUTHENTICATED).await, LoginError::Closed { stage: Stage::Open });
         let cut = [AUTHENTICATED, b"S\0\0\0\x20half"].concat();
         assert_eq!(refused(&cut).await, LoginError::Closed { stage: Stage::Open });
 
         for (said, silent) in [
-            (&b""[..], LoginError::Silent { stage: Stage::Login }),
+            (&b""[..], LoginError::Silent { stage: Stage::Tls }),
             (AUTHENTICATED, LoginError::Silent { stage: Stage::Open }),
-            (b"R\0", LoginError::Protocol { stage: Stage::Login, heard: Heard::from_text("R\u{fffd}") }),
+            (b"R\0", LoginError::Protocol { stage: Stage::Tls, heard: Heard::from_text("R\u{fffd}") }),
         ] {
             let (ours, mut theirs) = tokio::io::duplex(4096);
             theirs.write_all(said).await.unwrap();
@@ -320,14 +320,20 @@ mod tests {
             let role = Role { password: password.map(Into::into), ..role() };
             async move {
                 let (ours, mut theirs) = tokio::io::duplex(4096);
-                let method = if code == 10 { &b"OAUTHBEARER\0\0"[..] } else { b"" };
+                let method = match code {
+                    5 => &b"salt"[..],
+                    10 => b"OAUTHBEARER\0\0",
+                    _ => b"",
+                };
                 theirs.write_all(&message(b'R', &[&code.to_be_bytes()[..], method].concat())).await.unwrap();
                 log_in(ours, role, WITHIN).await.err().unwrap()
             }
         };
-        assert_eq!(asks(3, None).await, LoginError::PasswordMissing);
-        assert_eq!(asks(3, Some("")).await, LoginError::PasswordMissing);
-        assert_eq!(asks(10, None).await, LoginError::PasswordMissing);
+        let missing = |asked: &str| LoginError::PasswordMissing { asked: Heard::from_text(asked) };
+        assert_eq!(asks(3, None).await, missing("AuthenticationCleartextPassword"));
+        assert_eq!(asks(3, Some("")).await, missing("AuthenticationCleartextPassword"));
+        assert_eq!(asks(5, None).await, missing("AuthenticationMD5Password"));
+        assert_eq!(asks(10, None).await, missing("OAUTHBEARER"));
         for code in [7, 10] {
             let error = asks(code, Some(PASSWORD)).await;
             assert!(matches!(error, LoginError::AuthenticationUnsupported { .. }), "{error:?}");

@@ -30,7 +30,7 @@ pub(super) fn verify(certificate: &X509Certificate<'_>, host: &str) -> Result<()
                 if matches(name, host) {
                     return Ok(());
                 }
-                presented.push(Heard::from_text(name).to_string());
+                present(Heard::from_text(name).to_string(), &mut presented);
             }
             GeneralName::IPAddress(octets) => {
                 common_name_counts &= address.is_none();
@@ -38,7 +38,7 @@ pub(super) fn verify(certificate: &X509Certificate<'_>, host: &str) -> Result<()
                 if named.is_some() && named == address {
                     return Ok(());
                 }
-                presented.extend(named.map(|named| named.to_string()));
+                named.into_iter().for_each(|named| present(named.to_string(), &mut presented));
             }
             _ => {}
         }
@@ -47,10 +47,17 @@ pub(super) fn verify(certificate: &X509Certificate<'_>, host: &str) -> Result<()
         if matches(name, host) {
             return Ok(());
         }
-        presented.push(Heard::from_text(name).to_string());
+        present(Heard::from_text(name).to_string(), &mut presented);
     }
     presented.truncate(NAMES_SHOWN);
     Err(OtherNames(presented))
+}
+
+/// The common name mostly repeats an alternative one.
+fn present(name: String, presented: &mut Vec<String>) {
+    if !presented.contains(&name) {
+        presented.push(name);
+    }
 }
 
 fn ip_address(octets: &[u8]) -> Option<IpAddr> {

@@ -18,6 +18,9 @@ use super::watched::Seen;
 /// The length of every SQLSTATE (Postgres' appendix A); a hostile server may send more.
 const SQLSTATE_LENGTH: usize = 5;
 
+/// The tag, the length and the code of a message about authentication (protocol-message-formats).
+const ASKS: usize = 9;
+
 /// Where a login stood when it failed.
 pub(super) struct Attempt<'a> {
     pub(super) seen: &'a Seen,
@@ -31,8 +34,12 @@ impl Attempt<'_> {
         if let Some(refused) = error.as_db_error() {
             return self.by_server(refused);
         }
+        if self.is_foreign() {
+            // It was never a Postgres, however it went away.
+            return self.garbage();
+        }
         if error.is_closed() {
-            return LoginError::Closed { stage: self.seen.stage() };
+            return LoginError::Closed { stage: self.stage() };
         }
         if let Some(error) = error.source().and_then(|cause| cause.downcast_ref::<io::Error>())
             && let Some(refusal) = self.by_stream(error)
@@ -42,7 +49,7 @@ impl Attempt<'_> {
         // The driver keeps its kinds to itself; their texts are all that tells them apart. The tests hold them to the pinned version.
         let cause = error.source().map(ToString::to_string).unwrap_or_default();
         match (error.to_string().as_str(), cause.as_str()) {
-            ("invalid configuration", "password missing") => LoginError::PasswordMissing,
+            ("invalid configuration", "password missing") => LoginError::PasswordMissing { asked: self.asked() },
             ("error encoding message to server", _) => LoginError::Unsendable,
             ("authentication error", "SCRAM verification error") => LoginError::ServerUnproven,
             ("authentication error", cause) if cause.contains("channel binding") || cause.contains("channel-binding") => {
@@ -58,10 +65,20 @@ impl Attempt<'_> {
 
     /// What it means that the time is over.
     pub(super) fn silence(&self) -> LoginError {
-        if self.seen.messages == 0 && !self.seen.opening.is_empty() {
+        if self.is_foreign() {
             return self.garbage();
         }
-        LoginError::Silent { stage: self.seen.stage() }
+        LoginError::Silent { stage: self.stage() }
+    }
+
+    /// How far the login has come. Where nobody was asked for TLS, a peer that has said nothing yet may be anything.
+    fn stage(&self) -> Stage {
+        if self.seen.messages == 0 && self.tried == Encryption::Plain { Stage::Tls } else { self.seen.stage() }
+    }
+
+    /// Whether something was said, and no message of Postgres.
+    fn is_foreign(&self) -> bool {
+        self.seen.messages == 0 && !self.seen.opening.is_empty()
     }
 
     fn by_stream(&self, error: &io::Error) -> Option<LoginError> {
@@ -74,7 +91,7 @@ impl Attempt<'_> {
             }
             Some(other) => {
                 let heard = Heard::from_text(&other.to_string());
-                return Some(LoginError::Protocol { stage: self.seen.stage(), heard });
+                return Some(LoginError::Protocol { stage: self.stage(), heard });
             }
             None => {}
         }
@@ -82,14 +99,26 @@ impl Attempt<'_> {
             error.kind(),
             io::ErrorKind::ConnectionReset | io::ErrorKind::ConnectionAborted | io::ErrorKind::BrokenPipe | io::ErrorKind::NotConnected
         );
-        // An end in the middle of the first message is no Postgres that went away: it was never one.
-        let ended = self.seen.ended && (self.seen.messages > 0 || self.seen.opening.is_empty());
-        (broken || ended).then(|| LoginError::Closed { stage: self.seen.stage() })
+        (broken || self.seen.ended).then(|| LoginError::Closed { stage: self.stage() })
     }
 
     fn garbage(&self) -> LoginError {
         let heard = self.quote(&String::from_utf8_lossy(&self.seen.opening));
-        LoginError::Protocol { stage: self.seen.stage(), heard }
+        LoginError::Protocol { stage: self.stage(), heard }
+    }
+
+    /// What the server asks a password for, as the protocol names it.
+    fn asked(&self) -> Heard {
+        let method = match self.seen.opening.split_at_checked(ASKS) {
+            Some(([.., 0, 0, 0, 3], _)) => "AuthenticationCleartextPassword".to_owned(),
+            Some(([.., 0, 0, 0, 5], _)) => "AuthenticationMD5Password".to_owned(),
+            Some(([.., 0, 0, 0, 10], mechanisms)) => {
+                let name = mechanisms.split(|byte| *byte == 0).next().unwrap_or_default();
+                String::from_utf8_lossy(name).into_owned()
+            }
+            _ => String::new(),
+        };
+        self.quote(&method)
     }
 
     fn quote(&self, text: &str) -> Heard {

@@ -222,6 +222,8 @@ fn of_handshake(error: &russh::Error, events: &Events, transcript: &Transcript) 
         Some(version) if is_end(error) => HandshakeError::ClosedAfterVersion { version: Heard::from_text(&version) },
         Some(_) => HandshakeError::Corrupt { heard: seen.ended.clone().filter(|heard| !heard.is_empty()).unwrap_or_else(|| words(error)) },
         None if transcript.flooded() || !is_end(error) || speaks_otherwise(&transcript.preamble()) => HandshakeError::NotSsh { heard },
+        // What the operating system says of a reset is all there is.
+        None if heard.is_empty() && is_reset(error) => HandshakeError::Closed { heard: words(error) },
         None => HandshakeError::Closed { heard },
     }
 }
@@ -231,6 +233,10 @@ fn speaks_otherwise(preamble: &[u8]) -> bool {
     let text = String::from_utf8_lossy(preamble);
     let greeting = ["HTTP/", "220 ", "+OK", "* OK", "<"];
     !preamble.is_ascii() || preamble.contains(&0) || greeting.iter().any(|start| text.starts_with(start))
+}
+
+fn is_reset(error: &russh::Error) -> bool {
+    matches!(error, russh::Error::IO(error) if error.kind() == io::ErrorKind::ConnectionReset)
 }
 
 /// Whether the connection ended, rather than the protocol.

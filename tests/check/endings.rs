@@ -71,6 +71,22 @@ async fn a_cancelled_check_ends_at_once_and_the_pool_serves_the_next() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
+async fn what_was_heard_until_the_time_was_over_is_quoted() {
+    let bench = Bench::new();
+    let half = lab::Peer::start(lab::Manners::Say(b"SSH-2.0-Op".to_vec())).unwrap();
+    let mut request = Request { timeout: Duration::from_secs(1), ..bench.request() };
+    request.route.bastion.as_mut().unwrap().port = port(half.port());
+    let diagnosis = walk(&request, &Sessions::new()).await.unwrap_err();
+    assert_eq!(diagnosis.code(), "handshake/out-of-time");
+    assert!(diagnosis.to_string().contains("Heard   \"SSH-2.0-Op\", after 1.0 s,"), "{diagnosis}");
+    let silent = lab::Peer::start(lab::Manners::Silent).unwrap();
+    request.route.bastion.as_mut().unwrap().port = port(silent.port());
+    let diagnosis = walk(&request, &Sessions::new()).await.unwrap_err();
+    assert_eq!(diagnosis.code(), "handshake/out-of-time");
+    assert!(diagnosis.to_string().contains("Heard   nothing, after 1.0 s,"), "{diagnosis}");
+}
+
+#[tokio::test(flavor = "multi_thread")]
 async fn the_timeout_bounds_the_whole_wherever_it_hangs() {
     let bench = Bench::new();
     let timeout = Duration::from_secs(3);

@@ -104,6 +104,22 @@ async fn a_bastion_that_comes_up_is_waited_for() {
     assert_eq!(tries, expected);
 }
 
+/// The connection stands for a moment, and is found to be none in the handshake: that overcomes nothing.
+#[tokio::test(flavor = "multi_thread")]
+async fn a_connection_that_is_hung_up_on_counts_as_a_failed_one() {
+    let bench = Bench::new();
+    let balancer = lab::Peer::start(lab::Manners::Close).unwrap();
+    let mut request = Request { timeout: Duration::from_secs(6), ..bench.request() };
+    request.route.bastion.as_mut().unwrap().port = port(balancer.port());
+    let waits = Waits::default();
+    let diagnosis = check(&request, &Sessions::new(), &waits, &CancellationToken::new()).await.unwrap_err();
+    let tries: Vec<_> = waits.0.lock().unwrap().clone();
+    let expected: Vec<_> = (1..).take(tries.len()).map(|number| (Stage::Connect, number)).collect();
+    assert_eq!(tries, expected);
+    assert_eq!(diagnosis.code(), "connect/reset");
+    assert!(diagnosis.tries >= 3 && diagnosis.to_string().contains(&format!("tried {} times", diagnosis.tries)), "{diagnosis}");
+}
+
 #[tokio::test(flavor = "multi_thread")]
 async fn without_a_bastion_the_path_is_direct() {
     let bench = Bench::new();
@@ -138,5 +154,12 @@ async fn of_two_encryptions_the_more_telling_failure_is_told() {
     for mode in [SslMode::Allow, SslMode::Prefer] {
         let request = Request { tls: bench.tls(mode), ..bench.request() };
         assert_eq!(walk(&request, &Sessions::new()).await.unwrap_err().code(), "login/no-hba-entry", "{mode}");
+    }
+    bench.lab.logical.set_tls(lab::Tls::Off).unwrap();
+    for mode in [SslMode::Allow, SslMode::Prefer] {
+        let request = Request { tls: bench.tls(mode), ..bench.request() };
+        let diagnosis = walk(&request, &Sessions::new()).await.unwrap_err();
+        assert_eq!(diagnosis.code(), "login/no-hba-entry", "{mode}");
+        assert!(diagnosis.remedies()[0].contains("add to pg_hba.conf: host "), "TLS cannot help: {diagnosis}");
     }
 }

@@ -8,7 +8,7 @@ use std::time::Duration;
 
 use bastion::key::{HostKeys, PublicKey};
 use bastion::path::catalogue::examples;
-use bastion::path::cause::Cause;
+use bastion::path::cause::{Cause, Tried};
 use bastion::path::diagnosis::Diagnosis;
 use bastion::path::heard::Heard;
 use bastion::path::refusal::Refusal;
@@ -63,10 +63,10 @@ fn heading(cause: &Cause) -> String {
     }
 }
 
-/// The examples, one for each heading: the two kinds of "no pg_hba.conf entry" share one, and its first is the one in plain text.
+/// The examples, one for each heading: the kinds of "no pg_hba.conf entry" share one, and its first is the one in plain text.
 fn causes() -> Vec<Cause> {
     let mut headings = BTreeSet::new();
-    let plain = |cause: &Cause| !matches!(cause, Cause::NoHbaEntry { encrypted: true });
+    let plain = |cause: &Cause| !matches!(cause, Cause::NoHbaEntry { tried: Tried::Tls });
     examples(&KEY.parse().unwrap()).into_iter().filter(plain).filter(|cause| headings.insert(heading(cause))).collect()
 }
 

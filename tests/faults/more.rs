@@ -2,7 +2,7 @@
 
 use bastion::key::HostKeys;
 use bastion::path::stage::Stage;
-use bastion::postgres::Readiness;
+use bastion::postgres::{Readiness, SslMode};
 use lab::{Act, Bastion, Flavour, Manners, Peer, Postgres, Side, Spot};
 
 use crate::each::made;
@@ -22,7 +22,7 @@ const fn fault(
 }
 
 #[rustfmt::skip]
-pub static MORE: [Fault; 18] = [
+pub static MORE: [Fault; 21] = [
     fault(61, "the resolver fails", "resolve/resolver-failed", "Temporary failure", (1, "check the DNS"), reach::resolver_fails).apart(reach::own_resolver),
     fault(62, "no key given", "configure/no-key", "", (1, "private key"), no_key),
     fault(63, "forbidden by this machine", "connect/failed", "ermission denied", (1, "on this machine"), reach::no_route).apart(reach::prohibited),
@@ -35,12 +35,15 @@ pub static MORE: [Fault; 18] = [
     fault(70, "cut in the TLS handshake", "tls/failed", "", (1, "a middlebox"), cut_in_tls),
     fault(71, "an error instead of TLS", "tls/server-error", "could not fork", (1, "Postgres's log"), error_for_tls),
     fault(72, "a client certificate demanded", "tls/client-certificate", "certificate", (1, "sslcert"), client_certificate),
-    fault(73, "no password given", "login/password-missing", "", (1, "password_wo"), no_password),
+    fault(73, "no password given", "login/password-missing", "SCRAM-SHA-256", (1, "password_wo"), no_password),
     fault(74, "a missing role, trusted", "login/role-missing", "does not exist", (2, "CREATE ROLE"), trusted_role),
     fault(75, "cut during the database's login", "login/broken", "", (1, "a proxy"), cut_at_database_login),
     fault(76, "silent during the database's login", "login/silent", "", (1, "slow"), silent_at_database_login),
     fault(77, "a database without connections", "open/database-closed", "not currently accepting", (1, "ALLOW_CONNECTIONS true"), closed_database),
     fault(78, "cut during the questions", "ready/failed", "", (1, "Postgres's log"), cut_at_questions),
+    fault(83, "in the clear, silent", "tls/silent", "", (2, "a proxy in front"), silent_in_the_clear),
+    fault(84, "in the clear, closed without a word", "dial/closed", "", (1, "a proxy"), closed_in_the_clear),
+    fault(85, "in the clear, not Postgres", "tls/not-postgres", "SSH-2.0-OpenSSH", (1, "host and port"), foreign_in_the_clear),
 ];
 
 /// All at once: each of them waits or starts a server, and together they take as long as the slowest.
@@ -137,6 +140,25 @@ fn closed_database(world: &mut World) {
     let name = cluster.new_name("database");
     cluster.sql(&format!("CREATE DATABASE {name} ALLOW_CONNECTIONS false"));
     world.request.route.database.name = name;
+}
+
+/// Without TLS the first word is the client's login, which is no reason to say that anybody took it.
+fn in_the_clear(world: &mut World, manners: Manners) {
+    sshd(world, &[]);
+    world.database_peer(Peer::start(manners).unwrap());
+    world.sslmode(SslMode::Disable);
+}
+
+fn silent_in_the_clear(world: &mut World) {
+    in_the_clear(world, Manners::Silent);
+}
+
+fn closed_in_the_clear(world: &mut World) {
+    in_the_clear(world, Manners::Close);
+}
+
+fn foreign_in_the_clear(world: &mut World) {
+    in_the_clear(world, Manners::Say(b"SSH-2.0-OpenSSH_9.2p1\r\n".to_vec()));
 }
 
 fn cut_at_questions(world: &mut World) {

@@ -1,6 +1,9 @@
 //! The way to the first hop, whichever it is: resolve, connect, and to a bastion the handshake.
 
 use std::net::SocketAddr;
+use std::time::Duration;
+
+use tokio::time::{Instant, sleep_until};
 
 use super::Walk;
 use crate::check::failure::{Failure, of_connect, of_handshake, of_resolve};
@@ -9,7 +12,12 @@ use crate::path::cause::Cause;
 use crate::path::route::{Bastion, Endpoint, Host, Port};
 use crate::path::stage::Stage;
 use crate::ssh::connect::{self, Connected};
+use crate::ssh::error::HandshakeError;
 use crate::ssh::handshake::Trusted;
+
+/// How long before the check's own end a handshake is asked what it has heard: what is dropped in its midst cannot say. Far more than
+/// a timer is late, far less than anybody notices.
+const LAST_WORDS: Duration = Duration::from_millis(50);
 
 impl Walk<'_> {
     pub(super) async fn resolve(&self, host: &Host, port: Port) -> Result<Vec<SocketAddr>, Failure> {
@@ -33,7 +41,16 @@ impl Walk<'_> {
 
     pub(super) async fn shake_hands(&self, connected: Connected, bastion: &Bastion) -> Result<Trusted, Failure> {
         self.begin(Stage::Handshake);
-        let trusted = connected.handshake(&bastion.host_keys, self.patience.handshake).await.map_err(of_handshake)?;
+        let within = self.patience.handshake.min(self.deadline.saturating_duration_since(Instant::now()).saturating_sub(LAST_WORDS));
+        let trusted = match connected.handshake(&bastion.host_keys, within).await {
+            Err(HandshakeError::Silent { heard }) if within < self.patience.handshake => {
+                // The check's own end is near: it is what ends the walk, and this is what it can quote.
+                self.remember(&Failure::new(Cause::OutOfTime { stage: Stage::Handshake }, heard.clone()));
+                sleep_until(self.deadline + LAST_WORDS).await;
+                return Err(of_handshake(HandshakeError::Silent { heard }));
+            }
+            answer => answer.map_err(of_handshake)?,
+        };
         let facts = trusted.facts();
         self.pass(Stage::Handshake, format!("{}, {}, {}", facts.server_version, facts.kex, facts.cipher));
         let host_key = facts.host_key.clone();

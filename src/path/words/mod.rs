@@ -5,6 +5,7 @@ mod reach;
 mod ssh;
 
 use super::cause::Cause;
+use super::heard::{Heard, printable};
 use super::route::Route;
 use super::stage::Stage;
 use crate::key::PublicKey;
@@ -16,6 +17,8 @@ pub struct Scene<'a> {
     pub route: &'a Route,
     /// The key that was offered to the bastion.
     pub public_key: Option<&'a PublicKey>,
+    /// What was heard.
+    pub heard: &'a Heard,
 }
 
 /// The words of one cause.
@@ -44,11 +47,23 @@ fn whole(key: &PublicKey) -> String {
 }
 
 impl Cause {
-    /// Its words.
+    /// Its words, fit to be shown whatever the names in them are.
     #[must_use]
     pub fn words(&self, scene: Scene<'_>) -> Words {
+        let Words { summary, means, remedies } = self.raw_words(scene);
+        Words { summary, means: printable(&means), remedies: remedies.iter().map(|remedy| printable(remedy)).collect() }
+    }
+
+    fn raw_words(&self, scene: Scene<'_>) -> Words {
         match self.stage() {
-            _ if matches!(self, Self::Interrupted { .. } | Self::OutOfTime { .. }) => self.ended_words(),
+            _ if matches!(self, Self::OutOfTime { .. }) => {
+                let mut words = self.ended_words();
+                if scene.heard.is_empty() {
+                    words.means.push_str(" Until then it was silent.");
+                }
+                words
+            }
+            _ if matches!(self, Self::Interrupted { .. }) => self.ended_words(),
             Stage::Configure | Stage::Resolve | Stage::Connect => self.reach_words(scene),
             Stage::Handshake | Stage::HostKey => self.handshake_words(scene),
             Stage::Authenticate => self.authenticate_words(scene),

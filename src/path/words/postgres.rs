@@ -1,7 +1,7 @@
 //! Words about the database: TLS, login, opening, readiness.
 
 use super::{Scene, Words};
-use crate::path::cause::Cause;
+use crate::path::cause::{Cause, Tried};
 use crate::path::finding::{Finding, quoted};
 
 impl Cause {
@@ -11,12 +11,12 @@ impl Cause {
             Self::PostgresSilent => Words::new(
                 "The database accepts the connection and says nothing",
                 "The first message of Postgres got no answer in time.",
-                ["check the database's `host` and `port`".to_owned(), "look for a proxy in front, or a hung server".to_owned()],
+                ["check the database's host and port".to_owned(), "look for a proxy in front, or a hung server".to_owned()],
             ),
             Self::NotPostgres => Words::new(
                 "The database's port does not speak Postgres",
                 "Something else answers there.",
-                ["correct the database's `host` and `port`".to_owned()],
+                ["correct the database's host and port".to_owned()],
             ),
             Self::TlsNotOffered => Words::new(
                 "The database has no TLS",
@@ -35,7 +35,7 @@ impl Cause {
                 "The database's certificate is for another name",
                 format!("It is for {presented}, and the name asked for is `{host}`."),
                 [
-                    "set `host` to a name in the certificate".to_owned(),
+                    "use a name in the certificate as the database's host".to_owned(),
                     "issue a certificate for that name".to_owned(),
                     "`sslmode = \"verify-ca\"` checks the authority only".to_owned(),
                 ],
@@ -58,7 +58,10 @@ impl Cause {
             Self::ClientCertificateRefused => Words::new(
                 "The database refuses the client certificate",
                 "Postgres asks for a client certificate that its authority has signed.",
-                ["give `sslcert` and `sslkey_wo`".to_owned(), "have it signed by the authority in the server's ssl_ca_file".to_owned()],
+                [
+                    "give a client certificate and its private key (`sslcert`, `sslkey`)".to_owned(),
+                    "have it signed by the authority in the server's ssl_ca_file".to_owned(),
+                ],
             ),
             Self::TlsFailed => Words::new(
                 "TLS with the database failed",
@@ -71,48 +74,36 @@ impl Cause {
 
     pub(super) fn login_words(&self, scene: Scene<'_>) -> Words {
         let database = &scene.route.database;
-        let from = if scene.route.bastion.is_some() { "the bastion's private address" } else { "this machine's address" };
-        let line = |kind: &str| format!("{kind} {} {} <{from}>/32 scram-sha-256", database.name, database.user);
         match self {
             Self::PasswordRefused => Words::new(
                 "The database refuses the password",
                 "Postgres says the same for a wrong password and for a missing role.",
                 [
-                    format!("correct `password_wo`, the password of `{}`", database.user),
+                    format!("correct the password of `{}` (in a resource `password_wo`, with its version raised)", database.user),
                     format!("create the role: CREATE ROLE {} LOGIN PASSWORD '…'", quoted(&database.user)),
                 ],
             ),
             Self::PasswordMissing => Words::new(
                 "The database asks for a password",
                 "None was given.",
-                ["set `password_wo` and `password_wo_version`".to_owned()],
+                ["give the role's password (in a resource `password_wo`, with its version)".to_owned()],
             ),
             Self::RoleMissing => Words::new(
                 "The role does not exist",
                 format!("The server has no role `{}`.", database.user),
-                ["correct `user`".to_owned(), format!("CREATE ROLE {} LOGIN;", quoted(&database.user))],
+                ["correct the role's name".to_owned(), format!("CREATE ROLE {} LOGIN;", quoted(&database.user))],
             ),
-            Self::EncryptionRequired => Words::new("The database takes TLS only", "", ["set `sslmode` to require or stricter".to_owned()]),
+            Self::EncryptionRequired => Words::new(
+                "The database takes TLS only",
+                "Postgres, or a pooler in front of it, admits nobody in the clear.",
+                ["set `sslmode` to require or stricter".to_owned()],
+            ),
             Self::ServerUnproven => Words::new(
                 "What answers cannot prove that it is the database",
                 "SCRAM binds the login to the server and its TLS: something in between ends TLS, or it is another server.",
-                [
-                    "connect to Postgres itself, past any proxy that ends TLS".to_owned(),
-                    "correct the database's `host` and `port`".to_owned(),
-                ],
+                ["connect to Postgres itself, past any proxy that ends TLS".to_owned(), "correct the database's host and port".to_owned()],
             ),
-            Self::NoHbaEntry { encrypted: true } => Words::new(
-                "The database admits no such connection",
-                format!("No line of pg_hba.conf fits this role, database and {from}."),
-                [format!("add to pg_hba.conf: {}", line("hostssl"))],
-            ),
-            Self::NoHbaEntry { encrypted: false } => Words::new(
-                "The database admits no such connection",
-                format!(
-                    "No line of pg_hba.conf fits this role, database and {from} without TLS. Whether one fits with TLS cannot be told."
-                ),
-                ["set `sslmode` to require or stricter".to_owned(), format!("add to pg_hba.conf: {}", line("host"))],
-            ),
+            Self::NoHbaEntry { tried } => no_entry_words(*tried, scene),
             Self::HbaRejects => Words::new(
                 "The database rejects such connections",
                 "A reject line of pg_hba.conf fits.",
@@ -120,7 +111,7 @@ impl Cause {
             ),
             Self::AuthenticationUnsupported => Words::new(
                 "The database asks for an authentication that cannot be given",
-                "",
+                "pg_hba.conf asks this role for a method that is not spoken here, such as Kerberos.",
                 ["let pg_hba.conf ask this role for scram-sha-256".to_owned()],
             ),
             Self::Pooler => Words::new(
@@ -138,7 +129,11 @@ impl Cause {
                 "Postgres took the credentials and did not answer in time.",
                 ["a slow authentication method (LDAP, RADIUS) or an overloaded server: see Postgres's log".to_owned()],
             ),
-            Self::LoginRefused => Words::new("The database refuses the login", "", ["see Postgres's log".to_owned()]),
+            Self::LoginRefused => Words::new(
+                "The database refuses the login",
+                "It gives a reason of its own; neither the password nor pg_hba.conf is what it names.",
+                ["see Postgres's log".to_owned()],
+            ),
             _ => self.ended_words(),
         }
     }
@@ -155,7 +150,7 @@ impl Cause {
             Self::DatabaseMissing => Words::new(
                 "The database does not exist",
                 format!("The server has no database `{name}`."),
-                ["correct `database`".to_owned(), format!("CREATE DATABASE {};", quoted(name))],
+                ["correct the database's name".to_owned(), format!("CREATE DATABASE {};", quoted(name))],
             ),
             Self::NoConnectPrivilege => Words::new(
                 "The role may not connect to the database",
@@ -180,7 +175,7 @@ impl Cause {
                 "It is starting up, shutting down or recovering.",
                 [
                     "apply again when it is up".to_owned(),
-                    "a standby with hot_standby = off never accepts any: point `host` at the primary".to_owned(),
+                    "a standby with hot_standby = off never accepts any: connect to the primary".to_owned(),
                 ],
             ),
             Self::NotReady { findings, publication } => Words {
@@ -195,5 +190,28 @@ impl Cause {
             ),
             _ => self.ended_words(),
         }
+    }
+}
+
+fn no_entry_words(tried: Tried, scene: Scene<'_>) -> Words {
+    let database = &scene.route.database;
+    let from = if scene.route.bastion.is_some() { "the bastion's private address" } else { "this machine's address" };
+    let line = |kind: &str| format!("{kind} {} {} <{from}>/32 scram-sha-256", database.name, database.user);
+    match tried {
+        Tried::Tls => Words::new(
+            "The database admits no such connection",
+            format!("No line of pg_hba.conf fits this role, database and {from}."),
+            [format!("add to pg_hba.conf: {}", line("hostssl"))],
+        ),
+        Tried::Plain => Words::new(
+            "The database admits no such connection",
+            format!("No line of pg_hba.conf fits this role, database and {from} without TLS. Whether one fits with TLS cannot be told."),
+            ["set `sslmode` to require or stricter".to_owned(), format!("add to pg_hba.conf: {}", line("host"))],
+        ),
+        Tried::PlainOnly => Words::new(
+            "The database admits no such connection",
+            format!("No line of pg_hba.conf fits this role, database and {from} without TLS, and Postgres has TLS turned off."),
+            [format!("add to pg_hba.conf: {}", line("host")), "turn TLS on, where a hostssl line should fit: ssl = on".to_owned()],
+        ),
     }
 }

@@ -12,7 +12,7 @@ impl Cause {
             Self::NothingPinned => Words::new(
                 "No host key is pinned for the bastion",
                 "Without a pinned host key nobody can tell the bastion from somebody in between.",
-                ["set `host_keys` to the bastion's public host key, read on the bastion itself: /etc/ssh/ssh_host_ed25519_key.pub"
+                ["pin the bastion's public host key (`host_keys`), read on the bastion itself: /etc/ssh/ssh_host_ed25519_key.pub"
                     .to_owned()],
             ),
             Self::NoKey => Words::new(
@@ -112,9 +112,9 @@ impl Peer {
         }
     }
 
-    /// An argument, and whose it is: connections have a host and a port of their own.
+    /// An argument in plain words: what it is called differs from one kind of check to the next.
     fn argument(&self, name: &str) -> String {
-        format!("{}'s `{name}`", if self.direct { "the database" } else { "the bastion" })
+        format!("{}'s {name}", if self.direct { "the database" } else { "the bastion" })
     }
 
     const fn pick(&self, bastion: &'static str, database: &'static str) -> &'static str {

@@ -3,26 +3,18 @@
 use super::reach::Peer;
 use super::{Scene, Words, whole};
 use crate::path::cause::Cause;
+use crate::path::heard::Heard;
 use crate::path::route::Endpoint;
 
 impl Cause {
     pub(super) fn handshake_words(&self, scene: Scene<'_>) -> Words {
         let Peer { port, .. } = Peer::of(scene.route);
         match self {
-            Self::HandshakeSilent => Words::new(
-                "The bastion accepts the connection and says nothing",
-                format!("An SSH server speaks first. What listens on port {port} did not finish its greeting in time."),
-                [
-                    "check that the bastion's `port` is sshd's".to_owned(),
-                    "a balancer without a target that it can reach".to_owned(),
-                    "an overloaded or stopped sshd".to_owned(),
-                    "a middlebox that stalls the connection".to_owned(),
-                ],
-            ),
+            Self::HandshakeSilent => silent_words(port, scene.heard),
             Self::NotSsh => Words::new(
                 "The bastion's port does not speak SSH",
                 format!("Something else answers on port {port}."),
-                ["point the bastion's `port` at sshd".to_owned()],
+                ["point the bastion's port at sshd".to_owned()],
             ),
             Self::OldSsh => {
                 Words::new("The bastion speaks SSH 1 only", "SSH 1 is broken and is not spoken here.", ["upgrade sshd".to_owned()])
@@ -30,10 +22,7 @@ impl Cause {
             Self::NoCommonAlgorithm { what, ours, theirs } => Words::new(
                 "The bastion offers no common algorithm",
                 format!("No common {what}. The bastion offers: {theirs}. Offered here: {ours}."),
-                [
-                    "enable a modern one on the bastion: curve25519-sha256, aes256-gcm@openssh.com, rsa-sha2-512".to_owned(),
-                    "upgrade sshd".to_owned(),
-                ],
+                [format!("enable a modern one on the bastion: {}", modern(what)), "upgrade sshd".to_owned()],
             ),
             Self::TooManyStartups => Words::new(
                 "The bastion turns away new logins",
@@ -63,7 +52,7 @@ impl Cause {
             ),
             Self::HostKeyOtherType { presented } => Words::new(
                 "The bastion has no host key of a pinned kind",
-                format!("It offers {presented}; none of the pinned keys is of that kind. That counts as a changed key."),
+                format!("It has {}; none of the pinned keys is of that kind. That counts as a changed key.", kinds(presented)),
                 ["read the bastion's host keys on the bastion itself and pin one of them".to_owned(), "restore the pinned key".to_owned()],
             ),
             Self::HostKeyChanged { presented } => Words::new(
@@ -82,7 +71,7 @@ impl Cause {
             ),
             Self::HostKeyRevoked { presented } => Words::new(
                 "The bastion presents a revoked host key",
-                format!("{} is marked `@revoked` in `host_keys`.", presented.fingerprint()),
+                format!("{} is marked `@revoked` among the pinned host keys.", presented.fingerprint()),
                 ["replace the key on the bastion and pin the new one".to_owned()],
             ),
             _ => self.ended_words(),
@@ -185,12 +174,12 @@ impl Cause {
             Self::DialRefused => Words::new(
                 "The database refuses the bastion's connection",
                 format!("The bastion reached the machine, and nothing listens on {target}."),
-                ["correct the database's `port`".to_owned(), "start Postgres, and set its `listen_addresses`".to_owned()],
+                ["correct the database's port".to_owned(), "start Postgres, and set its `listen_addresses`".to_owned()],
             ),
             Self::DialUnreachable => Words::new(
                 "The bastion has no route to the database",
                 format!("From the bastion, {target} cannot be reached at all."),
-                ["route the bastion's subnet to the database's".to_owned(), "correct the database's `host`".to_owned()],
+                ["route the bastion's subnet to the database's".to_owned(), "correct the database's host".to_owned()],
             ),
             Self::DialSilent => Words::new(
                 "The database does not answer the bastion",
@@ -198,7 +187,7 @@ impl Cause {
                 [
                     format!("admit the bastion's security group to port {} in the database's", database.port),
                     format!("allow port {} in the egress rules of the bastion's security group", database.port),
-                    "correct the database's `host`: no machine may have that address".to_owned(),
+                    "correct the database's host: no machine may have that address".to_owned(),
                 ],
             ),
             Self::DialFailed => Words::new(
@@ -213,5 +202,56 @@ impl Cause {
             ),
             _ => self.ended_words(),
         }
+    }
+}
+
+/// Silence from the start, or in the midst of it.
+fn silent_words(port: u16, heard: &Heard) -> Words {
+    Words::new(
+        if heard.is_empty() { "The bastion accepts the connection and says nothing" } else { "The bastion falls silent in the handshake" },
+        if heard.is_empty() {
+            format!("An SSH server speaks first. What listens on port {port} said nothing in time.")
+        } else {
+            format!("What listens on port {port} began, and did not finish in time.")
+        },
+        [
+            "check that the bastion's port is sshd's".to_owned(),
+            "a balancer without a target that it can reach".to_owned(),
+            "an overloaded or stopped sshd".to_owned(),
+            "a middlebox that stalls the connection".to_owned(),
+        ],
+    )
+}
+
+/// An algorithm of the missing kind that every sshd of the last ten years has.
+fn modern(what: &str) -> &'static str {
+    match what {
+        "key exchange" => "curve25519-sha256",
+        "cipher" => "aes256-gcm@openssh.com",
+        "MAC" => "hmac-sha2-256-etm@openssh.com",
+        "compression" => "none",
+        _ => "one of those offered here",
+    }
+}
+
+/// The kinds of key behind a list of signature algorithms: a key is pinned as `ssh-rsa`, whatever hash it signs with.
+fn kinds(algorithms: &str) -> String {
+    let mut kinds: Vec<&str> = Vec::new();
+    for algorithm in algorithms.split(", ") {
+        let kind = if algorithm.starts_with("rsa-sha2-") { "ssh-rsa" } else { algorithm };
+        if !kinds.contains(&kind) {
+            kinds.push(kind);
+        }
+    }
+    kinds.join(", ")
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn signature_algorithms_are_told_by_the_key_that_is_pinned() {
+        assert_eq!(kinds("rsa-sha2-512, rsa-sha2-256, ssh-ed25519"), "ssh-rsa, ssh-ed25519");
     }
 }
