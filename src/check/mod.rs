@@ -130,7 +130,18 @@ pub async fn check_with(
 
 /// As [`check`], for those to whom a failed path is a result too.
 pub async fn survey(request: &Request, sessions: &Sessions, observer: &dyn Observer, cancelled: &CancellationToken) -> Survey {
-    let walk = walk::Walk::new(request, &Patience::DEFAULT, sessions, observer);
+    survey_with(request, &Patience::DEFAULT, sessions, observer, cancelled).await
+}
+
+/// As [`survey`], with a patience of one's own.
+pub async fn survey_with(
+    request: &Request,
+    patience: &Patience,
+    sessions: &Sessions,
+    observer: &dyn Observer,
+    cancelled: &CancellationToken,
+) -> Survey {
+    let walk = walk::Walk::new(request, patience, sessions, observer);
     let verdict = walk.prove(request.timeout, cancelled).await;
     let path = match &verdict {
         Ok(report) => report.path.clone(),

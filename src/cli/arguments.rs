@@ -34,8 +34,10 @@ Exit codes:
   10 out of time or interrupted, without a verdict
 
 Examples:
-  bastion check postgres://app@db.internal/orders --bastion tf@bastion.example.com -i key --known-hosts known_hosts --ask-password
-  bastion check --bastion tf@bastion.example.com -i key --known-hosts known_hosts --until authenticate
+  bastion check postgres://app@db.internal/orders --bastion tf@bastion.example.com \\
+    -i key --known-hosts known_hosts --ask-password
+  bastion check --bastion tf@bastion.example.com -i key \\
+    --known-hosts known_hosts --until authenticate
   bastion check postgres://app@localhost/orders --sslmode disable --json";
 
 /// How long a check may take unless told otherwise: it asks whether the path holds now, and a minute bridges a restart.

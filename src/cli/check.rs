@@ -1,17 +1,19 @@
 //! `bastion check`: walks a path, shows its stages as they are walked, and ends with the verdict.
 
-use std::io::{self, IsTerminal, Write};
+use std::io::{self, Write};
 use std::time::Instant;
 
 use super::arguments::CheckArguments;
 use super::error::CliError;
 use super::exit::Exit;
+use super::live::{Shown, Skips};
 use super::request::{Understood, understand};
-use super::{Environment, block_on, input, json, live, mermaid, say};
-use crate::check::{Report, Request, Sessions, Survey, survey};
-use crate::path::event::{Observer, Silent};
+use super::{Environment, block_on, json, live, mermaid, say};
+use crate::check::{Report, Request, Sessions, Status, Survey, Walked, survey};
+use crate::key::HostKeys;
 use crate::path::picture::{self, Reach};
 use crate::path::stage::Stage;
+use crate::postgres::{Readiness, SslMode};
 
 pub(super) fn run(arguments: &CheckArguments, environment: Environment<'_>) -> Result<Exit, CliError> {
     let Understood { request, ignored } = match understand(arguments, environment) {
@@ -26,13 +28,19 @@ pub(super) fn run(arguments: &CheckArguments, environment: Environment<'_>) -> R
         // Names only: a value may be anything.
         let _told = writeln!(io::stderr(), "note: of the URL's parameters these mean nothing to a check: {}", ignored.join(", "));
     }
+    if request.route.bastion.as_ref().is_some_and(|bastion| bastion.host_keys == HostKeys::Any)
+        && request.until.is_none_or(|until| until > Stage::Connect)
+    {
+        let _told = writeln!(io::stderr(), "warning: the bastion's host key is not checked: whoever sits in between is not noticed");
+    }
     let began = Instant::now();
-    let observer = observer(arguments, environment);
+    let shown = if arguments.json || arguments.mermaid { Shown::ToPeople } else { Shown::ToEverybody };
+    let observer = live::observer(environment, shown, Skips::of(&request));
     let survey = block_on(async |cancelled| survey(&request, &Sessions::new(), observer.as_ref(), &cancelled).await)?;
     // Takes the spinner off the screen before the verdict.
     drop(observer);
     if arguments.json {
-        say(&json::verdict(&survey, began.elapsed()))?;
+        say(&json::verdict(&survey, request.until, began.elapsed()))?;
     } else if arguments.mermaid {
         say(&mermaid::flowchart(&request.route, &survey, reach(&request)))?;
     } else {
@@ -41,14 +49,16 @@ pub(super) fn run(arguments: &CheckArguments, environment: Environment<'_>) -> R
     Ok(survey.verdict.as_ref().map_or_else(|diagnosis| Exit::of(diagnosis), |_| Exit::Proven))
 }
 
-/// Where a program reads the answer, stages are shown to a person only.
-fn observer(arguments: &CheckArguments, environment: Environment<'_>) -> Box<dyn Observer> {
-    let terminal = io::stderr().is_terminal();
-    let coloured = terminal && input::variable(environment, "NO_COLOR").is_none();
-    match (terminal, arguments.json || arguments.mermaid) {
-        (true, _) => Box::new(live::Spinner::new(coloured)),
-        (false, false) => Box::new(live::Lines),
-        (false, true) => Box::new(Silent),
+impl Skips {
+    fn of(request: &Request) -> Self {
+        let mut stages = Vec::new();
+        if request.tls.mode() == SslMode::Disable {
+            stages.push(Stage::Tls);
+        }
+        if request.readiness == Readiness::default() {
+            stages.push(Stage::Ready);
+        }
+        Self(stages)
     }
 }
 
@@ -56,11 +66,10 @@ fn observer(arguments: &CheckArguments, environment: Environment<'_>) -> Box<dyn
 pub(super) fn reach(request: &Request) -> Reach {
     match request.until {
         None | Some(Stage::Ready | Stage::Hold) => Reach::Proven,
-        Some(Stage::Configure | Stage::Resolve | Stage::Connect) => Reach::Ended(Stage::Handshake),
-        Some(Stage::Handshake | Stage::HostKey) => Reach::Ended(Stage::Authenticate),
-        Some(Stage::Authenticate) => Reach::Ended(Stage::Forward),
-        Some(Stage::Forward | Stage::Dial | Stage::Tls) => Reach::Ended(Stage::Login),
-        Some(Stage::Login | Stage::Open) => Reach::Ended(Stage::Ready),
+        // One answer settles two stages each.
+        Some(Stage::Handshake) => Reach::Asked(Stage::HostKey),
+        Some(Stage::Forward) => Reach::Asked(Stage::Dial),
+        Some(stage) => Reach::Asked(stage),
     }
 }
 
@@ -69,9 +78,14 @@ fn text(request: &Request, survey: &Survey, seconds: f64) -> String {
         Err(diagnosis) => format!("Error: {}\n\n{diagnosis}\n", diagnosis.summary()),
         Ok(Report { server_version, path }) => {
             let picture = picture::draw(&request.route, reach(request));
-            let last = path.last().map_or("configure", |walked| walked.stage.name());
+            let (skipped, passed): (Vec<_>, Vec<_>) = path.iter().partition(|walked| walked.status == Status::Skipped);
+            let last = passed.last().map_or(Stage::Configure, |walked| walked.stage);
             let version = if server_version.is_empty() { String::new() } else { format!(", PostgreSQL {server_version}") };
-            format!("{picture}\n\n  Proven  up to {last}{version}, after {seconds:.1} s, from this machine.\n")
+            let mut text = format!("{picture}\n\n  Proven  up to {last}{version}, after {seconds:.1} s, from this machine.\n");
+            for Walked { stage, note, .. } in skipped {
+                text.push_str(&format!("  Skipped {stage}: {note}.\n"));
+            }
+            text
         }
     }
 }

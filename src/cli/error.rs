@@ -7,7 +7,9 @@ use super::endpoint::EndpointError;
 use super::exit::Exit;
 use super::url::UrlError;
 use crate::key::{KeyError, PermitOpenError, PublicKeyError};
-use crate::path::route::{Host, HostError};
+use crate::path::cause::Cause;
+use crate::path::route::{Endpoint, Host, HostError, Port};
+use crate::path::stage::Stage;
 use crate::postgres::TlsSettingsError;
 use crate::ssh::known_hosts::KnownHostsError;
 
@@ -26,25 +28,32 @@ pub(super) enum CliError {
     Url(UrlError),
     #[error("{what} is missing: give {flags}")]
     Missing { what: &'static str, flags: &'static str },
+    #[error("the login's private key is missing: give --identity FILE or BASTION_IDENTITY")]
+    NoKey,
     #[error("{flag} goes with --bastion USER@HOST: without a bastion there is nothing to use it for")]
     NoBastion { flag: &'static str },
     #[error("sslmode: it is disable, allow, prefer, require, verify-ca or verify-full")]
     SslMode,
     #[error("sslcert and sslkey belong together: give both or neither")]
     HalfCertificate,
-    #[error("TLS: {0}; authorities are given with --sslrootcert FILE")]
+    #[error("TLS: {0}{hint}", hint = where_to_give(.0))]
     Tls(TlsSettingsError),
+    #[error("--until {0}: without --bastion the path has no such stage; it has configure, resolve, connect, tls, login, open and ready")]
+    NoSuchStage(Stage),
     #[error("--table: \"{0}\" is no table; write schema.table or table, quoted as SQL quotes it")]
     Table(String),
     #[error(
         "no host key is pinned, so nobody can tell the bastion from somebody in between: give --host-key or --known-hosts \
-         (`bastion scan {host}` shows what it presents, to be compared on the bastion itself)"
+         (`bastion scan {endpoint}` shows what it presents, to be compared on the bastion itself)", endpoint = Endpoint(.host, *.port)
     )]
-    NothingPinned { host: Host },
+    NothingPinned { host: Host, port: Port },
     #[error("the bastion's host key: {0}")]
     HostKeys(KnownHostsError),
-    #[error("{path}: no host key of the bastion is in it; `bastion scan` prints the line, to be compared on the bastion itself", path = path.display())]
-    NotInFile { path: PathBuf },
+    #[error(
+        "{flag}: {path}: no host key of the bastion is in it; `bastion scan {endpoint}` prints the line, to be compared on the bastion itself",
+        path = path.display(), endpoint = Endpoint(.host, *.port)
+    )]
+    NotInFile { flag: &'static str, path: PathBuf, host: Host, port: Port },
     #[error("{path}: {error}", path = path.display())]
     Key { path: PathBuf, error: KeyError },
     #[error("{path}: {error}", path = path.display())]
@@ -53,14 +62,18 @@ pub(super) enum CliError {
     Generate(KeyError),
     #[error("--permit-open: {0}")]
     PermitOpen(PermitOpenError),
-    #[error("{path}: {error}", path = path.display())]
-    File { path: PathBuf, error: io::Error },
-    #[error("{path}: it is too large to be what is needed here", path = path.display())]
-    TooLarge { path: PathBuf },
+    #[error("{flag}: {path}: {error}", path = path.display(), error = words(.error))]
+    File { flag: &'static str, path: PathBuf, error: io::Error },
+    #[error("{flag}: {path}: it is too large to be what is needed here", path = path.display())]
+    TooLarge { flag: &'static str, path: PathBuf },
     #[error("{path} is there already; nothing is overwritten", path = path.display())]
     Exists { path: PathBuf },
     #[error("there is no terminal to ask for the {what} on: give {instead}")]
     NoTerminal { what: &'static str, instead: &'static str },
+    #[error("no {what} was typed")]
+    NothingTyped { what: &'static str },
+    #[error("interrupted")]
+    Interrupted,
     #[error("the two passphrases differ")]
     PassphrasesDiffer,
     #[error("the key would be kept in plain text: give a passphrase with {instead}, or say --no-passphrase")]
@@ -75,7 +88,33 @@ impl CliError {
     pub(super) const fn exit(&self) -> Exit {
         match self {
             Self::Output(_) | Self::Runtime(_) => Exit::Fault,
+            Self::Interrupted => Exit::Ended,
             _ => Exit::Usage,
         }
     }
+
+    /// As a diagnosis has one. What a walk would find out too has the walk's code; the rest is the program's own `configure/usage`.
+    pub(super) fn code(&self) -> String {
+        let slug = match self {
+            Self::NothingPinned { .. } | Self::NotInFile { .. } => Cause::NothingPinned.slug(),
+            Self::NoKey => Cause::NoKey.slug(),
+            Self::Interrupted => Cause::Interrupted { stage: Stage::Configure }.slug(),
+            _ => "usage",
+        };
+        format!("{}/{slug}", Stage::Configure)
+    }
+}
+
+/// The flag for what is missing; what is wrong names itself.
+const fn where_to_give(error: &TlsSettingsError) -> &'static str {
+    match error {
+        TlsSettingsError::RootCertMissing => "; authorities are given with --sslrootcert FILE",
+        TlsSettingsError::RootCert(_) | TlsSettingsError::ClientCert(_) | TlsSettingsError::ClientKey(_) => "",
+    }
+}
+
+/// What the operating system says, without its number.
+fn words(error: &io::Error) -> String {
+    let text = error.to_string();
+    text.split_once(" (os error").map_or(text.clone(), |(words, _)| words.to_owned())
 }

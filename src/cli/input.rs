@@ -1,13 +1,14 @@
 //! Where secrets and files come from: bounded, never from argv.
 
 use std::fs::File;
-use std::io::{self, IsTerminal, Read};
+use std::io::{self, ErrorKind, IsTerminal, Read, Write};
 use std::path::Path;
 
+use tokio::signal::unix::{SignalKind, signal};
 use zeroize::Zeroizing;
 
-use super::Environment;
 use super::error::CliError;
+use super::{Environment, runtime};
 use crate::key::{self, KeyError, PrivateKey};
 use crate::secret::Secret;
 
@@ -19,49 +20,76 @@ pub(super) fn variable(environment: Environment<'_>, name: &str) -> Option<Strin
     environment(name).filter(|value| !value.is_empty())
 }
 
-/// A file's text.
-pub(super) fn file(path: &Path) -> Result<Secret<String>, CliError> {
-    let failed = |error| CliError::File { path: path.to_owned(), error };
+/// The text of a file that an argument or a variable named.
+pub(super) fn file(flag: &'static str, path: &Path) -> Result<Secret<String>, CliError> {
+    read(flag, path, File::open(path))
+}
+
+/// As [`file`]; `-` is what comes in on stdin.
+pub(super) fn file_or_stdin(flag: &'static str, path: &Path) -> Result<Secret<String>, CliError> {
+    if path == Path::new("-") { read(flag, path, Ok(io::stdin().lock())) } else { file(flag, path) }
+}
+
+fn read(flag: &'static str, path: &Path, opened: io::Result<impl Read>) -> Result<Secret<String>, CliError> {
+    let failed = |error| CliError::File { flag, path: path.to_owned(), error };
     let mut text = Zeroizing::new(String::new());
-    File::open(path).map_err(failed)?.take(LARGEST + 1).read_to_string(&mut text).map_err(failed)?;
+    opened.map_err(failed)?.take(LARGEST + 1).read_to_string(&mut text).map_err(failed)?;
     if u64::try_from(text.len()).is_ok_and(|length| length > LARGEST) {
-        return Err(CliError::TooLarge { path: path.to_owned() });
+        return Err(CliError::TooLarge { flag, path: path.to_owned() });
     }
     Ok(Secret::from(text.as_str()))
 }
 
 /// A file that holds one secret; the line's end that editors add is no part of it.
-pub(super) fn secret_file(path: &Path) -> Result<Secret<String>, CliError> {
-    let text = file(path)?;
+pub(super) fn secret_file(flag: &'static str, path: &Path) -> Result<Secret<String>, CliError> {
+    let text = file(flag, path)?;
     let secret = text.expose().strip_suffix('\n').map_or(text.expose().as_str(), |text| text.strip_suffix('\r').unwrap_or(text));
     Ok(Secret::from(secret))
 }
 
-/// Asks on the terminal, without echo.
+/// Asks on the terminal, without echo. Ctrl-C ends the program, and leaves the terminal as it was.
 pub(super) fn ask(what: &'static str, prompt: &str, instead: &'static str) -> Result<Secret<String>, CliError> {
-    rpassword::prompt_password(prompt).map(Secret::from).map_err(|_| CliError::NoTerminal { what, instead })
+    let runtime = runtime()?;
+    let _entered = runtime.enter();
+    // A signal that is caught lets the prompt put the echo back; one that is not ends the program before that.
+    let _caught = signal(SignalKind::interrupt()).map_err(CliError::Runtime)?;
+    rpassword::prompt_password(prompt).map(Secret::from).map_err(|error| {
+        match error.kind() {
+            ErrorKind::Interrupted => CliError::Interrupted,
+            ErrorKind::UnexpectedEof => {
+                // The prompt's line is not ended yet.
+                let _ended = writeln!(io::stderr());
+                CliError::NothingTyped { what }
+            }
+            _ => CliError::NoTerminal { what, instead },
+        }
+    })
 }
 
 /// The passphrase of a key, as far as it is given: a file, else the environment.
 pub(super) fn passphrase(from: Option<&Path>, environment: Environment<'_>) -> Result<Option<Secret<String>>, CliError> {
     match from {
-        Some(path) => secret_file(path).map(Some),
+        Some(path) => secret_file("--passphrase-file", path).map(Some),
         None => Ok(variable(environment, "BASTION_PASSPHRASE").map(Secret::from)),
     }
 }
 
 /// A private key. The passphrase of an encrypted one is asked for, if it is not given and somebody is there.
-pub(super) fn private_key(path: &Path, from: Option<&Path>, environment: Environment<'_>) -> Result<PrivateKey, CliError> {
-    let text = file(path)?;
+pub(super) fn private_key(
+    text: &Secret<String>,
+    path: &Path,
+    from: Option<&Path>,
+    environment: Environment<'_>,
+) -> Result<PrivateKey, CliError> {
     let mut given = passphrase(from, environment)?;
-    if given.is_none() && key::is_encrypted(&text) {
+    if given.is_none() && key::is_encrypted(text) {
         if !io::stdin().is_terminal() {
             return Err(CliError::Key { path: path.to_owned(), error: KeyError::PassphraseMissing });
         }
         let prompt = format!("Passphrase of {}: ", path.display());
         given = Some(ask("passphrase", &prompt, "--passphrase-file or BASTION_PASSPHRASE")?);
     }
-    PrivateKey::parse(&text, given.as_ref()).map_err(|error| CliError::Key { path: path.to_owned(), error })
+    PrivateKey::parse(text, given.as_ref()).map_err(|error| CliError::Key { path: path.to_owned(), error })
 }
 
 #[cfg(test)]
@@ -75,10 +103,10 @@ mod tests {
         for (text, secret) in [("hunter2\n", "hunter2"), ("hunter2\r\n", "hunter2"), (" hunter2 ", " hunter2 "), ("a\n\n", "a\n"), ("", "")]
         {
             std::fs::write(&path, text).unwrap();
-            assert_eq!(secret_file(&path).unwrap().expose(), secret);
+            assert_eq!(secret_file("--password-file", &path).unwrap().expose(), secret);
         }
         std::fs::write(&path, vec![b'a'; 1024 * 1024 + 1]).unwrap();
-        assert!(matches!(secret_file(&path), Err(CliError::TooLarge { .. })));
-        assert!(matches!(secret_file(folder.path()), Err(CliError::File { .. })));
+        assert!(matches!(secret_file("--password-file", &path), Err(CliError::TooLarge { .. })));
+        assert!(matches!(secret_file("--password-file", folder.path()), Err(CliError::File { .. })));
     }
 }

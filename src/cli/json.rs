@@ -9,20 +9,23 @@ use crate::check::{Survey, Walked};
 use crate::path::diagnosis::Diagnosis;
 use crate::path::stage::Stage;
 
-/// `ok`, `failed_stage`, `code`, `summary`, `heard`, `means`, `remedies`, `tries`, `path`, `server_version`, `took` (seconds).
-pub(super) fn verdict(survey: &Survey, took: Duration) -> String {
+/// `ok`, `failed_stage`, `code`, `summary`, `heard`, `means`, `remedies`, `tries`, `until` (the last stage asked for, if not all are), `path`,
+/// `server_version`, `took` (seconds).
+pub(super) fn verdict(survey: &Survey, until: Option<Stage>, took: Duration) -> String {
     let failure = survey.verdict.as_ref().err();
     let text = |of: &dyn Fn(&Diagnosis) -> String| failure.map_or(Value::Null, |diagnosis| Value::String(of(diagnosis)));
     let version = survey.verdict.as_ref().ok().map(|report| &report.server_version).filter(|version| !version.is_empty());
+    let proven = until.map_or_else(|| "The path is proven".to_owned(), |until| format!("The path is proven up to {until}"));
     object(&json!({
         "ok": failure.is_none(),
         "failed_stage": text(&|diagnosis| diagnosis.stage().name().to_owned()),
         "code": text(&Diagnosis::code),
-        "summary": failure.map_or("The path is proven", |diagnosis| diagnosis.summary()),
-        "heard": text(&|diagnosis| diagnosis.heard.to_string()),
+        "summary": failure.map_or(&*proven, |diagnosis| diagnosis.summary()),
+        "heard": failure.map(|diagnosis| diagnosis.heard.as_str()).filter(|heard| !heard.is_empty()),
         "means": text(&Diagnosis::means),
         "remedies": failure.map(|diagnosis| diagnosis.remedies()).unwrap_or_default(),
         "tries": failure.map(|diagnosis| diagnosis.tries),
+        "until": until.map(Stage::name),
         "path": survey.path.iter().map(hop).collect::<Vec<_>>(),
         "server_version": version,
         "took": took.as_secs_f64(),
@@ -31,15 +34,20 @@ pub(super) fn verdict(survey: &Survey, took: Duration) -> String {
 
 /// The same for arguments that are wrong: nothing was walked.
 pub(super) fn refusal(error: &CliError) -> String {
+    refused(&error.code(), &error.to_string())
+}
+
+pub(super) fn refused(code: &str, means: &str) -> String {
     object(&json!({
         "ok": false,
         "failed_stage": Stage::Configure.name(),
-        "code": "configure/usage",
-        "summary": error.to_string(),
+        "code": code,
+        "summary": "The arguments are wrong; nothing was tried",
         "heard": null,
-        "means": null,
+        "means": means,
         "remedies": [],
         "tries": null,
+        "until": null,
         "path": [],
         "server_version": null,
         "took": 0.0,

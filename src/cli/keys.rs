@@ -19,6 +19,7 @@ const PRIVATE: u32 = 0o600;
 const PUBLIC: u32 = 0o644;
 
 const INSTEAD: &str = "--passphrase-file or BASTION_PASSPHRASE";
+const INSTEAD_OF_TYPING: &str = "--passphrase-file, BASTION_PASSPHRASE or --no-passphrase";
 
 #[derive(Subcommand)]
 pub(super) enum KeysCommand {
@@ -47,7 +48,7 @@ pub(super) struct GenerateArguments {
 
 #[derive(Args)]
 pub(super) struct KeyArguments {
-    /// A public or a private key.
+    /// A public or a private key; `-` reads stdin.
     file: PathBuf,
     /// The private key's passphrase, alone in a file; without it BASTION_PASSPHRASE, else it is asked for on the terminal.
     #[arg(long, value_name = "FILE")]
@@ -117,8 +118,8 @@ fn new_passphrase(arguments: &GenerateArguments, environment: Environment<'_>) -
     let given = match input::passphrase(arguments.passphrase_file.as_deref(), environment)? {
         Some(given) => given,
         None => {
-            let first = input::ask("passphrase", "Passphrase of the new key: ", INSTEAD)?;
-            if input::ask("passphrase", "The same again: ", INSTEAD)? != first {
+            let first = input::ask("passphrase", "Passphrase of the new key: ", INSTEAD_OF_TYPING)?;
+            if input::ask("passphrase", "The same again: ", INSTEAD_OF_TYPING)? != first {
                 return Err(CliError::PassphrasesDiffer);
             }
             first
@@ -129,7 +130,7 @@ fn new_passphrase(arguments: &GenerateArguments, environment: Environment<'_>) -
 
 /// Makes a file that was not there.
 fn create(path: &Path, text: &str, mode: u32) -> Result<(), CliError> {
-    let failed = |error| CliError::File { path: path.to_owned(), error };
+    let failed = |error| CliError::File { flag: "FILE", path: path.to_owned(), error };
     let mut file = OpenOptions::new().write(true).create_new(true).mode(mode).open(path).map_err(failed)?;
     let written = file.write_all(text.as_bytes()).and_then(|()| file.sync_all());
     written.map_err(|error| {
@@ -141,11 +142,11 @@ fn create(path: &Path, text: &str, mode: u32) -> Result<(), CliError> {
 
 /// The public half of whatever key is in a file.
 fn public_key(arguments: &KeyArguments, environment: Environment<'_>) -> Result<PublicKey, CliError> {
-    let text = input::file(&arguments.file)?;
+    let text = input::file_or_stdin("FILE", &arguments.file)?;
     match text.expose().trim().parse() {
         Ok(key) => Ok(key),
         Err(PublicKeyError::Private) => {
-            input::private_key(&arguments.file, arguments.passphrase_file.as_deref(), environment).map(|key| key.public())
+            input::private_key(&text, &arguments.file, arguments.passphrase_file.as_deref(), environment).map(|key| key.public())
         }
         Err(error) => Err(CliError::PublicKey { path: arguments.file.clone(), error }),
     }

@@ -19,6 +19,7 @@ use std::io::{self, Write};
 use std::process::ExitCode;
 
 use clap::{Parser, Subcommand};
+use tokio::runtime::Runtime;
 use tokio::signal::unix::{SignalKind, signal};
 use tokio_util::sync::CancellationToken;
 
@@ -50,8 +51,16 @@ enum Command {
 
 /// Does what argv says.
 pub fn run(arguments: impl IntoIterator<Item = OsString>, environment: Environment<'_>) -> ExitCode {
-    let cli = match Cli::try_parse_from(arguments) {
+    let arguments: Vec<_> = arguments.into_iter().collect();
+    let cli = match Cli::try_parse_from(&arguments) {
         Ok(cli) => cli,
+        Err(wrong) if wrong.use_stderr() && arguments.iter().any(|argument| argument == "--json") => {
+            // Its first line says what is wrong; usage and tips are for people.
+            let text = wrong.to_string();
+            let first = text.lines().next().unwrap_or_default();
+            let refused = say(&json::refused("configure/usage", first.strip_prefix("error: ").unwrap_or(first)));
+            return refused.map_or_else(|error| error.exit(), |()| Exit::Usage).into();
+        }
         Err(asked) => {
             // Help and the version are asked for; everything else is a wrong use.
             let exit = if asked.use_stderr() { Exit::Usage } else { Exit::Proven };
@@ -60,7 +69,7 @@ pub fn run(arguments: impl IntoIterator<Item = OsString>, environment: Environme
     };
     let ended = match cli.command {
         Command::Check(arguments) => check::run(&arguments, environment),
-        Command::Scan(arguments) => scan::run(&arguments),
+        Command::Scan(arguments) => scan::run(&arguments, environment),
         Command::Keys(command) => keys::run(&command, environment),
     };
     match ended {
@@ -73,15 +82,22 @@ pub fn run(arguments: impl IntoIterator<Item = OsString>, environment: Environme
     }
 }
 
-/// Text for whoever asked.
+/// Text for whoever asked. Who has gone without hearing it out wanted no more.
 fn say(text: &str) -> Result<(), CliError> {
     let mut out = io::stdout().lock();
-    out.write_all(text.as_bytes()).and_then(|()| out.flush()).map_err(CliError::Output)
+    match out.write_all(text.as_bytes()).and_then(|()| out.flush()) {
+        Err(error) if error.kind() != io::ErrorKind::BrokenPipe => Err(CliError::Output(error)),
+        _ => Ok(()),
+    }
+}
+
+fn runtime() -> Result<Runtime, CliError> {
+    tokio::runtime::Builder::new_current_thread().enable_all().build().map_err(CliError::Runtime)
 }
 
 /// Runs a walk; Ctrl-C and a polite kill end it at once, with what is known by then.
 fn block_on<T>(work: impl AsyncFnOnce(CancellationToken) -> T) -> Result<T, CliError> {
-    let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().map_err(CliError::Runtime)?;
+    let runtime = runtime()?;
     let cancelled = CancellationToken::new();
     let done = runtime.block_on(async {
         for kind in [SignalKind::interrupt(), SignalKind::terminate()] {

@@ -1,6 +1,6 @@
 //! From argv, URL and environment to what is checked. A flag wins over the URL, the URL over the environment.
 
-use std::path::Path;
+use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
 use super::arguments::CheckArguments;
@@ -32,7 +32,7 @@ pub(super) fn understand(arguments: &CheckArguments, environment: Environment<'_
     let url = match &arguments.url {
         Some(text) => {
             let url = url::parse(text).map_err(CliError::Url)?;
-            if url.password.is_some() {
+            if url.password.is_some() || url.secret {
                 return Err(CliError::Url(UrlError::Password));
             }
             url
@@ -43,6 +43,12 @@ pub(super) fn understand(arguments: &CheckArguments, environment: Environment<'_
     };
     let inputs = Inputs { arguments, url, environment };
     let bastion = inputs.bastion()?;
+    // Between these two a direct path has no stages.
+    if let (None, Some(until)) = (&bastion, arguments.until)
+        && (Stage::Handshake..=Stage::Dial).contains(&until)
+    {
+        return Err(CliError::NoSuchStage(until));
+    }
     let database = if bastion.is_some() && !inputs.reaches(Stage::Forward) { Database::unasked() } else { inputs.database()? };
     let key = match (&bastion, inputs.reaches(Stage::Authenticate)) {
         (Some(_), true) => Some(Arc::new(inputs.key()?)),
@@ -78,6 +84,11 @@ impl Inputs<'_> {
         flag.or(url).cloned().or_else(|| self.variable(variable))
     }
 
+    /// A file's path, and who named it: a flag, else the environment.
+    fn path(&self, given: Option<&PathBuf>, flag: &'static str, variable: &'static str) -> Option<(&'static str, PathBuf)> {
+        given.map(|path| (flag, path.clone())).or_else(|| self.variable(variable).map(|path| (variable, path.into())))
+    }
+
     fn database(&self) -> Result<Database, CliError> {
         let flag = |text: &String| text.parse::<Host>().map_err(|error| CliError::Host { flag: "--host", error });
         let host = match (&self.arguments.host, &self.url.host, self.variable("PGHOST")) {
@@ -108,7 +119,7 @@ impl Inputs<'_> {
             return input::ask("password", "Password of the role: ", "--password-file or BASTION_PASSWORD").map(Some);
         }
         if let Some(path) = &self.arguments.password_file {
-            return input::secret_file(path).map(Some);
+            return input::secret_file("--password-file", path).map(Some);
         }
         let variables = || self.variable("BASTION_PASSWORD").or_else(|| self.variable("PGPASSWORD"));
         Ok(self.url.password.clone().or_else(|| variables().map(Secret::from)))
@@ -122,13 +133,15 @@ impl Inputs<'_> {
         };
         let roots = match self.text(arguments.sslrootcert.as_ref(), url.sslrootcert.as_ref(), "PGSSLROOTCERT") {
             Some(word) if word == "system" => Some(Secret::from(word)),
-            Some(path) => Some(input::file(Path::new(&path))?),
+            Some(path) => Some(input::file("sslrootcert", Path::new(&path))?),
             None => None,
         };
         let certificate = self.text(arguments.sslcert.as_ref(), url.sslcert.as_ref(), "PGSSLCERT");
         let key = self.text(arguments.sslkey.as_ref(), url.sslkey.as_ref(), "PGSSLKEY");
         let client = match (certificate, key) {
-            (Some(certificate), Some(key)) => Some((input::file(Path::new(&certificate))?, input::file(Path::new(&key))?)),
+            (Some(certificate), Some(key)) => {
+                Some((input::file("sslcert", Path::new(&certificate))?, input::file("sslkey", Path::new(&key))?))
+            }
             (None, None) => None,
             _ => return Err(CliError::HalfCertificate),
         };
@@ -174,16 +187,16 @@ impl Inputs<'_> {
             let texts: Vec<_> = self.arguments.host_key.iter().map(String::as_str).collect();
             return known_hosts::from_texts(&texts, host, port).map_err(CliError::HostKeys);
         }
-        match self.arguments.known_hosts.clone().or_else(|| self.variable("BASTION_KNOWN_HOSTS").map(Into::into)) {
-            Some(path) => from_known_hosts(&path, host, port),
-            None => Err(CliError::NothingPinned { host: host.clone() }),
+        match self.path(self.arguments.known_hosts.as_ref(), "--known-hosts", "BASTION_KNOWN_HOSTS") {
+            Some((flag, path)) => from_known_hosts(flag, &path, host, port),
+            None => Err(CliError::NothingPinned { host: host.clone(), port }),
         }
     }
 
     fn key(&self) -> Result<crate::key::PrivateKey, CliError> {
-        let path = self.arguments.identity.clone().or_else(|| self.variable("BASTION_IDENTITY").map(Into::into));
-        let path = path.ok_or(CliError::Missing { what: "the login's private key", flags: "--identity FILE or BASTION_IDENTITY" })?;
-        input::private_key(&path, self.arguments.passphrase_file.as_deref(), self.environment)
+        let (flag, path) = self.path(self.arguments.identity.as_ref(), "--identity", "BASTION_IDENTITY").ok_or(CliError::NoKey)?;
+        let text = input::file(flag, &path)?;
+        input::private_key(&text, &path, self.arguments.passphrase_file.as_deref(), self.environment)
     }
 }
 
@@ -192,8 +205,8 @@ fn is_login(user: &str) -> bool {
 }
 
 /// A known_hosts file has lines for many hosts, and some that cannot be read here. Leaving those out trusts nobody.
-fn from_known_hosts(path: &Path, host: &Host, port: Port) -> Result<HostKeys, CliError> {
-    let text = input::file(path)?;
+fn from_known_hosts(flag: &'static str, path: &Path, host: &Host, port: Port) -> Result<HostKeys, CliError> {
+    let text = input::file(flag, path)?;
     let is_read = |line: &&str| match known_hosts::from_texts(&[line], host, port) {
         // Empty: a revoked key alone.
         Ok(_) | Err(KnownHostsError::Empty) => true,
@@ -201,7 +214,7 @@ fn from_known_hosts(path: &Path, host: &Host, port: Port) -> Result<HostKeys, Cl
     };
     let lines: Vec<_> = text.expose().lines().filter(is_read).collect();
     match known_hosts::from_texts(&lines, host, port) {
-        Err(KnownHostsError::Empty) => Err(CliError::NotInFile { path: path.to_owned() }),
+        Err(KnownHostsError::Empty) => Err(CliError::NotInFile { flag, path: path.to_owned(), host: host.clone(), port }),
         read => read.map_err(CliError::HostKeys),
     }
 }

@@ -7,7 +7,8 @@ use clap::Args;
 
 use super::error::CliError;
 use super::exit::Exit;
-use super::{block_on, endpoint, say};
+use super::live::{self, Shown, Skips};
+use super::{Environment, block_on, endpoint, say};
 use crate::check::scan;
 use crate::path::duration;
 use crate::path::route::Port;
@@ -26,10 +27,14 @@ pub(super) struct ScanArguments {
     timeout: Duration,
 }
 
-pub(super) fn run(arguments: &ScanArguments) -> Result<Exit, CliError> {
+pub(super) fn run(arguments: &ScanArguments, environment: Environment<'_>) -> Result<Exit, CliError> {
     let (host, port) = endpoint::parse(&arguments.target).map_err(|error| CliError::Endpoint { flag: "HOST[:PORT]", error })?;
     let port = port.unwrap_or(Port::SSH);
-    let keys = match block_on(async |cancelled| scan(&host, port, arguments.timeout, &cancelled).await)? {
+    let observer = live::observer(environment, Shown::ToEverybody, Skips::default());
+    let found = block_on(async |cancelled| scan(&host, port, arguments.timeout, observer.as_ref(), &cancelled).await);
+    // Takes the spinner off the screen before the answer.
+    drop(observer);
+    let keys = match found? {
         Ok(keys) => keys,
         Err(diagnosis) => {
             let _told = writeln!(io::stderr(), "Error: {}\n\n{diagnosis}", diagnosis.summary());

@@ -17,6 +17,8 @@ pub(super) struct Url {
     pub(super) sslrootcert: Option<String>,
     pub(super) sslcert: Option<String>,
     pub(super) sslkey: Option<String>,
+    /// Whether a parameter holds another secret than the password; none of them means anything to a check.
+    pub(super) secret: bool,
     /// Parameters of libpq's, or of others, that mean nothing to a check.
     pub(super) ignored: Vec<String>,
 }
@@ -38,7 +40,7 @@ pub(super) enum UrlError {
     Parameter,
     /// On a command line.
     #[error(
-        "it holds a password, and a command line can be read by everybody on this machine: leave it out, \
+        "it holds a password or another secret, and a command line can be read by everybody on this machine: leave it out, \
          and give --password-file, BASTION_PASSWORD or --ask-password"
     )]
     Password,
@@ -78,6 +80,10 @@ fn set(url: &mut Url, name: &str, value: Option<String>) -> Result<(), UrlError>
         "sslrootcert" => url.sslrootcert = value,
         "sslcert" => url.sslcert = value,
         "sslkey" => url.sslkey = value,
+        "sslpassword" | "oauth_client_secret" | "scram_client_key" | "scram_server_key" => {
+            url.secret = true;
+            url.ignored.push(name.to_owned());
+        }
         other => url.ignored.push(other.to_owned()),
     }
     Ok(())

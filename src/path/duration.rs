@@ -4,7 +4,7 @@ use std::time::Duration;
 
 /// Why a text is not a duration.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
-#[error("a duration is a number with a unit, such as \"30s\", \"10m\" or \"1h30m\"")]
+#[error("a duration is a number above zero with a unit, such as \"30s\", \"10m\" or \"1h30m\"")]
 pub struct DurationError;
 
 /// Parses whole numbers with the units `h`, `m`, `s` and `ms`, one after the other. At most a year, so that adding it to a clock is safe.

@@ -20,6 +20,8 @@ pub enum Reach {
     Broken(Stage, &'static str),
     /// The walk was ended at this stage, without a verdict on it.
     Ended(Stage),
+    /// The walk was to end after this stage, which passed like those before it.
+    Asked(Stage),
 }
 
 /// The shortest that a label is cut to where a drawing has to fit: enough to tell names apart by both their ends.
@@ -77,7 +79,7 @@ pub fn drawn(route: &Route, reach: Reach) -> Vec<Drawn> {
     let mut broken = false;
     let draw = |hop: Hop| {
         let (link, note) = if broken { (Link::Unwalked, String::new()) } else { state(&hop, reach) };
-        broken = broken || link != Link::Whole;
+        broken = broken || link != Link::Whole || matches!(reach, Reach::Asked(stage) if stage <= hop.last);
         Drawn { label: hop.label, note, link }
     };
     hops(route).into_iter().map(draw).collect()
@@ -159,7 +161,19 @@ fn state(hop: &Hop, reach: Reach) -> (Link, String) {
         Reach::Failed(stage) if stage <= hop.last => (Link::Broken, broken(stage).to_owned()),
         Reach::Broken(stage, note) if stage <= hop.last => (Link::Broken, note.to_owned()),
         Reach::Ended(stage) if stage <= hop.last => (Link::Open, "no verdict".to_owned()),
-        Reach::Failed(_) | Reach::Broken(..) | Reach::Ended(_) | Reach::Proven => (Link::Whole, hop.reached.to_owned()),
+        Reach::Asked(stage) if stage < hop.last => half_way(stage, hop),
+        Reach::Failed(_) | Reach::Broken(..) | Reach::Ended(_) | Reach::Asked(_) | Reach::Proven => (Link::Whole, hop.reached.to_owned()),
+    }
+}
+
+/// A hop on the way to which a walk was to end.
+fn half_way(stage: Stage, hop: &Hop) -> (Link, String) {
+    match stage {
+        Stage::Configure => (Link::Unwalked, String::new()),
+        Stage::Resolve => (Link::Unwalked, "has an address".to_owned()),
+        Stage::Connect | Stage::Handshake => (Link::Whole, "connected".to_owned()),
+        Stage::Login | Stage::Open => (Link::Whole, "opened".to_owned()),
+        _ => (Link::Whole, hop.reached.to_owned()),
     }
 }
 
@@ -223,6 +237,15 @@ mod tests {
     }
 
     #[test]
+    fn what_a_walk_was_not_to_reach_is_dotted() {
+        let connected = ["  here --- bastion.example.com:22 ... user tf ... db.internal:5432 ... app@orders", "           connected"];
+        assert_eq!(draw(&route("db.internal"), Reach::Asked(Stage::Connect)), connected.join("\n"));
+        let opened = draw(&route("db.internal"), Reach::Asked(Stage::Open));
+        assert!(opened.contains("--- app@orders") && opened.ends_with(" opened"), "{opened}");
+        assert!(draw(&route("db.internal"), Reach::Asked(Stage::Resolve)).starts_with("  here ... bastion.example.com:22"));
+    }
+
+    #[test]
     fn a_wide_path_is_drawn_downwards() {
         let drawn = draw(&route("orders.cluster-abcdefghijkl.us-west-2.rds.amazonaws.com"), Reach::Proven);
         assert_eq!(drawn.lines().count(), 5);
@@ -264,6 +287,8 @@ mod tests {
             for stage in Stage::ALL {
                 assert_eq!(draw(&route, Reach::Failed(stage)).matches("-x-").count(), 1, "{stage} {bastion}");
                 assert_eq!(draw(&route, Reach::Ended(stage)).matches("-?-").count(), 1, "{stage} {bastion}");
+                let asked = draw(&route, Reach::Asked(stage));
+                assert!(!asked.contains("-?-") && !asked.contains("-x-"), "{stage} {bastion}:\n{asked}");
             }
         }
     }

@@ -4,8 +4,8 @@ use std::time::Duration;
 
 use tokio_util::sync::CancellationToken;
 
-use super::of_diagnosis;
 use super::tunnel::{self, sentence};
+use super::{of_diagnosis, walk};
 use crate::check::scan;
 use crate::key::PublicKey;
 use crate::path::duration;
@@ -123,5 +123,7 @@ impl DataSource for HostKeys {
 }
 
 async fn scanned(host: &Host, port: Port, timeout: Duration, cancelled: &CancellationToken) -> Result<Vec<PublicKey>, Diagnostics> {
-    scan(host, port, timeout, cancelled).await.map_err(|diagnosis| of_diagnosis(&diagnosis, AttributePath::of("host")))
+    scan(host, port, timeout, &walk::log(host.as_str()), cancelled)
+        .await
+        .map_err(|diagnosis| of_diagnosis(&diagnosis, AttributePath::of("host")))
 }

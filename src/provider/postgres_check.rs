@@ -10,7 +10,7 @@ use super::tunnel::TunnelModel;
 use super::tunnel_key::{KeyNames, TunnelKey};
 use super::walk::{self, Hop};
 use super::{Shared, of_diagnosis};
-use crate::check::{Survey, survey};
+use crate::check::{Patience, Survey, survey_with};
 use crate::path::cause::Cause;
 use crate::path::route::Port;
 use crate::postgres::SslMode;
@@ -84,6 +84,9 @@ model! {
 /// How long a check may take unless told otherwise. It asks whether the path holds now: a key that has not reached the bastion is an answer,
 /// while a minute bridges a restart.
 const DEFAULT_TIMEOUT: Duration = Duration::from_secs(60);
+
+/// That of every check, without the wait for a key.
+const PATIENCE: Patience = Patience { key_window: Duration::ZERO, ..Patience::DEFAULT };
 
 /// Unlike a diagnosis, a proven path has no words of its own.
 const PROVEN: &str = "The path is proven";
@@ -159,7 +162,7 @@ impl DataSource for PostgresCheck {
     async fn read(&self, call: &Call<Model>, config: Model) -> Result<(Model, Diagnostics), Diagnostics> {
         let request = config.arguments().request(&self.shared.keyring).await?;
         let name = config.database.known().cloned().unwrap_or_default();
-        let Survey { path, verdict } = survey(&request, &self.shared.sessions, &walk::log(&name), &call.cancelled).await;
+        let Survey { path, verdict } = survey_with(&request, &PATIENCE, &self.shared.sessions, &walk::log(&name), &call.cancelled).await;
         let mut model = config.without_secrets();
         model.port = model.port.or(i64::from(Port::POSTGRES.get()));
         model.sslmode = model.sslmode.or(SslMode::Require.to_string());

@@ -73,7 +73,7 @@ impl Model {
         let target = self.target(&mut diagnostics);
         let bastion = self.ssh_tunnel.known().and_then(|tunnel| tunnel::parse(tunnel, &AttributePath::of("ssh_tunnel"), &mut diagnostics));
         if diagnostics.has_errors() {
-            return Err(diagnostics);
+            return Err(named(diagnostics));
         }
         let (Some((host, port, timeout)), Some(bastion)) = (target, bastion) else {
             return Err(fault("a tunnel was to be opened with unknown values"));
@@ -142,7 +142,7 @@ impl Ephemeral for SshTunnel {
             diagnostics.append(tunnel::validate(tunnel, &AttributePath::of("ssh_tunnel")));
         }
         config.tunnel_key().validate(&mut diagnostics);
-        diagnostics
+        named(diagnostics)
     }
 
     async fn open(&self, call: &Call<Model>, config: Model) -> Result<Opened<Model>, Diagnostics> {
@@ -179,6 +179,18 @@ impl Ephemeral for SshTunnel {
         drop(closed);
         Ok(())
     }
+}
+
+/// The same messages with the argument's name in front: of an ephemeral resource Terraform shows no place.
+fn named(diagnostics: Diagnostics) -> Diagnostics {
+    let mut named = Diagnostics::new();
+    for mut diagnostic in diagnostics {
+        if diagnostic.attribute != AttributePath::root() {
+            diagnostic.detail = format!("`{}`: {}", diagnostic.attribute, diagnostic.detail);
+        }
+        named.push(diagnostic);
+    }
+    named
 }
 
 /// The argument to look at first.

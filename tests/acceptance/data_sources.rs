@@ -75,6 +75,17 @@ fn a_path_that_fails_is_a_result() {
 }
 
 #[test]
+fn a_refused_key_is_told_without_a_wait() {
+    let bench = Bench::new();
+    bench.lab.bastion.revoke("neosync").unwrap();
+    let block = check(&bench).without("verify");
+    let began = std::time::Instant::now();
+    let found = read(&bench, &data("bastion_postgres_check", &block), CHECK);
+    assert_eq!(found["code"], "authenticate/key-refused", "{found}");
+    assert!(began.elapsed() < std::time::Duration::from_secs(30), "{:?}", began.elapsed());
+}
+
+#[test]
 fn a_check_block_shows_what_is_wrong_and_stops_nothing() {
     let bench = Bench::new();
     let data = data("bastion_postgres_check", &check(&bench).text("password", "wrong"));

@@ -1,6 +1,6 @@
 //! `bastion check`: the verdict, its class, its forms, and where its inputs come from.
 
-use std::io::Read;
+use std::io::{Read, Write};
 use std::process::Stdio;
 use std::time::{Duration, Instant};
 
@@ -70,6 +70,22 @@ fn the_answer_can_be_read_by_programs() {
     let said = bench.checked(&[&bench.url(), "--json", "--sslmode", "maybe"]);
     let found = said.json();
     assert_eq!((said.code, &found["code"], &found["failed_stage"]), (2, &"configure/usage".into(), &"configure".into()));
+    for (arguments, code, means) in [
+        (&["--bogus"][..], "configure/usage", "unexpected argument '--bogus' found"),
+        (&["--timeout", "banana"], "configure/usage", "a duration is"),
+        (&["--timeout", "0s"], "configure/usage", "above zero"),
+        (&[&bench.url(), "--bastion", "a@b"], "configure/nothing-pinned", "bastion scan b:22"),
+        (
+            &[&bench.url(), "--bastion", "a@b", "--host-key", &bench.lab.bastion.host_public_key().unwrap()],
+            "configure/no-key",
+            "--identity",
+        ),
+    ] {
+        let said = run(&[&["check", "--json"], arguments].concat());
+        let found = said.json();
+        assert_eq!((said.code, &found["code"]), (2, &code.into()), "{found}");
+        assert!(found["means"].as_str().unwrap().contains(means), "{found}");
+    }
 }
 
 #[test]
@@ -83,11 +99,22 @@ fn a_walk_can_end_early_and_needs_no_more_than_it_walks() {
     let at = format!("{USER}@127.0.0.1:{}", bench.lab.bastion.port());
     let key = bench.lab.bastion.host_public_key().unwrap();
     run(&["check", "--bastion", &at, "--host-key", &key, "--until", "host_key"]).expect(0, &["reached, key matches", "up to host_key"]);
-    run(&["check", "--bastion", &at, "--until", "connect"]).expect(0, &["up to connect"]);
+    let said = run(&["check", "--bastion", &at, "--until", "connect"]);
+    said.expect(0, &["  here --- 127.0.0.1:", "connected", "up to connect"]);
+    assert!(!said.out.contains("no verdict"), "{}", said.out);
+    run(&["check", "--bastion", &at, "--until", "configure"]).expect(0, &["up to configure"]);
+    let said = run(&["check", &bench.url(), "--until", "authenticate"]);
+    said.expect(2, &["--until authenticate: without --bastion the path has no such stage"]);
+    let unchecked = run(&["check", "--bastion", &at, "--insecure-ignore-host-key", "--until", "host_key"]);
+    unchecked.expect(0, &["warning: the bastion's host key is not checked"]);
     assert_eq!(bench.lab.bastion.logins().len(), 1, "nobody logs in without being asked to");
     for (stage, last) in [("forward", "dial"), ("tls", "tls"), ("login", "open")] {
         bench.checked(&[&bench.url(), "--until", stage]).expect(0, &[&format!("Proven  up to {last}")]);
     }
+    let url = bench.url().replace("verify-full", "disable");
+    bench.checked(&[&url, "--until", "tls"]).expect(0, &["skipped tls", "Proven  up to dial, after", "Skipped tls: not encrypted"]);
+    let found = bench.checked(&["--until", "authenticate", "--json"]).json();
+    assert_eq!((&found["until"], &found["summary"]), (&"authenticate".into(), &"The path is proven up to authenticate".into()));
     let port = bench.lab.logical.port().to_string();
     bench.checked(&["--host", lab::DATABASE_HOST, "--port", &port, "--until", "dial"]).expect(0, &["up to dial"]);
     bench.lab.bastion.revoke(USER).unwrap();
@@ -101,13 +128,14 @@ fn a_password_never_comes_from_argv() {
     let bench = Bench::new();
     let url = bench.url().replacen("neosync@", "neosync:hunter2@", 1);
     let said = bench.checked(&[&url]);
-    said.expect(2, &["it holds a password, and a command line can be read by everybody", "--password-file"]);
+    said.expect(2, &["it holds a password or another secret, and a command line can be read by everybody", "--password-file"]);
     assert!(!said.err.contains("hunter2"));
     assert_eq!(bench.lab.bastion.connections(), 0, "nothing is tried");
-    let query = bench.url() + "&password=hunter2";
-    let said = bench.checked(&[&query]);
-    said.expect(2, &["it holds a password"]);
-    assert!(!said.err.contains("hunter2"));
+    for name in ["password", "sslpassword"] {
+        let said = bench.checked(&[&format!("{}&{name}=hunter2", bench.url())]);
+        said.expect(2, &["it holds a password"]);
+        assert!(!said.err.contains("hunter2"));
+    }
 }
 
 #[test]
@@ -147,13 +175,20 @@ fn what_is_missing_is_named_before_anything_is_tried() {
     let url = bench.url();
     let at = format!("{USER}@127.0.0.1:{}", bench.lab.bastion.port());
     run(&["check"]).expect(2, &["the database's host is missing: give a URL, --host or PGHOST"]);
-    run(&["check", &url, "--bastion", &at]).expect(2, &["no host key is pinned", "bastion scan 127.0.0.1"]);
+    let scan = format!("bastion scan 127.0.0.1:{}`", bench.lab.bastion.port());
+    run(&["check", &url, "--bastion", &at]).expect(2, &["no host key is pinned", &scan]);
+    let key = bench.lab.bastion.host_public_key().unwrap();
+    let said = run(&["check", &url, "--bastion", &at, "--host-key", &key, "--identity", "/nowhere"]);
+    said.expect(2, &["error: --identity: /nowhere: No such file or directory\n"]);
+    let text = bench.file("text", "no PEM").display().to_string();
+    let said = run(&["check", &url, "--sslcert", &text, "--sslkey", &text]);
+    said.expect(2, &["error: TLS: sslcert: there is no PEM certificate in it\n"]);
     run(&["check", &url, "--bastion", &at, "--insecure-ignore-host-key"]).expect(2, &["private key is missing"]);
     run(&["check", &url, "--bastion", "bastion"]).expect(2, &["USER@HOST"]);
     run(&["check", &url, "--identity", "key"]).expect(2, &["--identity goes with --bastion"]);
     run(&["check", &url, "--ask-password"]).expect(2, &["there is no terminal to ask for the password on"]);
     let empty = bench.file("known_hosts", "").display().to_string();
-    run(&["check", &url, "--bastion", &at, "--known-hosts", &empty]).expect(2, &["no host key of the bastion is in it"]);
+    run(&["check", &url, "--bastion", &at, "--known-hosts", &empty]).expect(2, &["no host key of the bastion is in it", &scan]);
     assert_eq!(bench.lab.bastion.connections(), 0);
 }
 
@@ -188,7 +223,7 @@ fn on_a_terminal(bench: &Bench, arguments: &[&str], typed: &str, colours: &str) 
         script.env(colours, "1");
     }
     let mut child = script.stdin(Stdio::piped()).stdout(Stdio::piped()).stderr(Stdio::piped()).spawn().expect("script is needed here");
-    std::io::Write::write_all(child.stdin.as_mut().unwrap(), typed.as_bytes()).unwrap();
+    child.stdin.as_mut().unwrap().write_all(typed.as_bytes()).unwrap();
     Said::of(&child.wait_with_output().unwrap())
 }
 
@@ -197,10 +232,54 @@ fn on_a_terminal_stages_are_live_and_the_password_is_asked_for_without_echo() {
     let bench = Bench::new();
     let typed = format!("{}\n", bench.lab.password());
     let said = on_a_terminal(&bench, &[&bench.url(), "--ask-password"], &typed, "");
-    said.expect(0, &["Password of the role: ", "\u{1b}[32mpassed", "Proven  up to ready"]);
+    said.expect(0, &["Password of the role: ", "\u{1b}[32mpassed", "Proven  up to open", "Skipped ready: nothing asked for."]);
     let plain = on_a_terminal(&bench, &[&bench.url(), "--ask-password"], &typed, "NO_COLOR");
-    plain.expect(0, &["passed", "Proven  up to ready"]);
+    plain.expect(0, &["passed", "Proven  up to open"]);
     assert!(!plain.out.contains("\u{1b}[32m"), "{}", plain.out);
+}
+
+/// What the program leaves of a terminal on which these keys are pressed at its prompt.
+fn pressed(keys: &str) -> String {
+    let program = env!("CARGO_BIN_EXE_bastion");
+    // The shell around it outlives the program.
+    let line = format!("trap : INT; '{program}' check postgres://a@127.0.0.1/b --ask-password; echo \"ended with $?\"; stty -a");
+    let mut script = std::process::Command::new("script");
+    script.args(["-qec", &line, "/dev/null"]).env_clear().env("PATH", "/usr/bin:/bin").env("TERM", "xterm").env("SHELL", "/bin/sh");
+    let mut child = script.stdin(Stdio::piped()).stdout(Stdio::piped()).spawn().expect("script is needed here");
+    let (mut out, mut seen, mut piece) = (child.stdout.take().unwrap(), String::new(), [0; 1024]);
+    let mut typed = false;
+    loop {
+        let read = out.read(&mut piece).unwrap();
+        if read == 0 {
+            break;
+        }
+        seen.push_str(&String::from_utf8_lossy(&piece[..read]));
+        if !typed && seen.contains("Password of the role: ") {
+            typed = true;
+            child.stdin.as_mut().unwrap().write_all(keys.as_bytes()).unwrap();
+        }
+    }
+    child.wait().unwrap();
+    seen
+}
+
+#[test]
+fn at_a_prompt_ctrl_c_and_ctrl_d_leave_the_terminal_as_it_was() {
+    for (keys, words, code) in [("\u{3}", "error: interrupted", 10), ("\u{4}", "error: no password was typed", 2)] {
+        let seen = pressed(keys);
+        assert!(seen.contains(words) && seen.contains(&format!("ended with {code}")), "{seen}");
+        let modes: Vec<_> = seen.split_whitespace().collect();
+        assert!(["echo", "icanon", "isig"].iter().all(|mode| modes.contains(mode)), "{seen}");
+    }
+}
+
+#[test]
+fn who_stops_listening_is_no_fault() {
+    let mut command = bastion(&["check", "--bastion", "a@127.0.0.1", "--until", "configure"]);
+    let mut child = command.stdout(Stdio::piped()).stderr(Stdio::piped()).spawn().unwrap();
+    drop(child.stdout.take());
+    let said = Said::of(&child.wait_with_output().unwrap());
+    assert_eq!((said.code, said.err.as_str()), (0, ""));
 }
 
 #[test]

@@ -19,7 +19,7 @@ fn a_generated_pair_is_one_that_ssh_keygen_reads_and_nothing_is_overwritten() {
     let file = folder.path().join("id");
     let public = folder.path().join("id.pub");
     let generate = |more: &[&str]| Said::of(&bastion(&["keys", "generate"]).arg(&file).args(more).output().unwrap());
-    generate(&[]).expect(2, &["there is no terminal to ask for the passphrase on", "--passphrase-file"]);
+    generate(&[]).expect(2, &["there is no terminal to ask for the passphrase on", "--passphrase-file", "--no-passphrase"]);
     assert!(!file.exists() && !public.exists());
     let said = generate(&["--no-passphrase", "--comment", "neosync\n1"]);
     said.expect(0, &["SHA256:"]);
@@ -57,6 +57,8 @@ fn a_passphrase_locks_the_key() {
     let of_public = run(&["keys", "fingerprint", &format!("{path}.pub")]);
     of_public.expect(0, &["SHA256:", "ssh-ed25519"]);
     assert_eq!(said.out, of_public.out);
+    let from_stdin = bastion(&["keys", "fingerprint", "-"]).stdin(std::fs::File::open(format!("{path}.pub")).unwrap()).output().unwrap();
+    assert_eq!(Said::of(&from_stdin).out, of_public.out);
 }
 
 #[test]

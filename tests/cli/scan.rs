@@ -25,7 +25,17 @@ fn the_lines_are_those_of_known_hosts_and_a_check_takes_them() {
 fn who_does_not_answer_is_diagnosed() {
     let closed = format!("127.0.0.1:{}", lab::free_port().unwrap());
     let said = run(&["scan", &closed, "--timeout", "1s"]);
-    said.expect(3, &["Error: The bastion refuses the connection", "connect/refused"]);
+    said.expect(
+        3,
+        &[
+            "passed  resolve",
+            "waits   connect       \"Connection refused\", tried once",
+            "Error: The bastion refuses the connection",
+            "connect/refused",
+        ],
+    );
     assert!(said.out.is_empty(), "nothing to be pinned: {}", said.out);
+    let silent = lab::Peer::start(lab::Manners::Silent).unwrap();
+    run(&["scan", &format!("127.0.0.1:{}", silent.port()), "--timeout", "1s"]).expect(10, &["handshake/out-of-time"]);
     run(&["scan", "user@host"]).expect(2, &["the user has an argument of its own"]);
 }

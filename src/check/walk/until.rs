@@ -27,6 +27,9 @@ impl Walk<'_> {
         if let Some(failure) = asked.and_then(unpinned) {
             return Err(failure);
         }
+        if !self.reaches(Stage::Resolve) {
+            return Ok(self.report());
+        }
         let addresses = self.resolve(host, port).await?;
         if self.reaches(Stage::Connect) {
             let connected = self.connect_to(&addresses, host, port).await?;
