@@ -1,10 +1,12 @@
 //! Where secrets and files come from: bounded, never from argv.
 
 use std::fs::File;
-use std::io::{self, ErrorKind, IsTerminal, Read, Write};
+use std::io::{self, BufRead, BufReader, IsTerminal, Read, Write};
 use std::path::Path;
 
+use rustix::termios::{LocalModes, OptionalActions, tcgetattr, tcsetattr};
 use tokio::signal::unix::{SignalKind, signal};
+use tokio::sync::oneshot;
 use zeroize::Zeroizing;
 
 use super::error::CliError;
@@ -14,6 +16,9 @@ use crate::secret::Secret;
 
 /// The largest file read: the bundle of all of Amazon's authorities has some 200 kB.
 const LARGEST: u64 = 1024 * 1024;
+
+/// The terminal that the program was started from, wherever its channels lead.
+const TERMINAL: &str = "/dev/tty";
 
 /// A variable's value, unless it is empty.
 pub(super) fn variable(environment: Environment<'_>, name: &str) -> Option<String> {
@@ -47,23 +52,50 @@ pub(super) fn secret_file(flag: &'static str, path: &Path) -> Result<Secret<Stri
     Ok(Secret::from(secret))
 }
 
-/// Asks on the terminal, without echo. Ctrl-C ends the program, and leaves the terminal as it was.
+/// Asks on the terminal, without echo. Ctrl-C and a polite kill end it, and whatever ends it leaves the terminal as it was.
 pub(super) fn ask(what: &'static str, prompt: &str, instead: &'static str) -> Result<Secret<String>, CliError> {
+    let no_terminal = || CliError::NoTerminal { what, instead };
+    let mut terminal = File::options().read(true).write(true).open(TERMINAL).map_err(|_| no_terminal())?;
+    let before = tcgetattr(&terminal).map_err(|_| no_terminal())?;
+    let mut silent = before.clone();
+    silent.local_modes.remove(LocalModes::ECHO);
+    silent.local_modes.insert(LocalModes::ECHONL);
     let runtime = runtime()?;
-    let _entered = runtime.enter();
-    // A signal that is caught lets the prompt put the echo back; one that is not ends the program before that.
-    let _caught = signal(SignalKind::interrupt()).map_err(CliError::Runtime)?;
-    rpassword::prompt_password(prompt).map(Secret::from).map_err(|error| {
-        match error.kind() {
-            ErrorKind::Interrupted => CliError::Interrupted,
-            ErrorKind::UnexpectedEof => {
-                // The prompt's line is not ended yet.
-                let _ended = writeln!(io::stderr());
-                CliError::NothingTyped { what }
-            }
-            _ => CliError::NoTerminal { what, instead },
+    let typed = runtime.block_on(async {
+        // First, so that a signal cannot come between: it would end the program with the echo off.
+        let mut interrupt = signal(SignalKind::interrupt()).map_err(CliError::Runtime)?;
+        let mut terminate = signal(SignalKind::terminate()).map_err(CliError::Runtime)?;
+        // What was typed ahead counts.
+        tcsetattr(&terminal, OptionalActions::Now, &silent).map_err(|_| no_terminal())?;
+        // Last: who sees the prompt may type.
+        write!(terminal, "{prompt}").map_err(|_| no_terminal())?;
+        tokio::select! {
+            typed = line(&terminal) => typed.ok_or(CliError::NothingTyped { what }),
+            _ = interrupt.recv() => Err(CliError::Interrupted),
+            _ = terminate.recv() => Err(CliError::Interrupted),
         }
-    })
+    });
+    let restored = tcsetattr(&terminal, OptionalActions::Now, &before);
+    if typed.is_err() {
+        // The prompt's line is not ended yet.
+        let _ended = writeln!(terminal);
+    }
+    restored.map_err(|_| no_terminal())?;
+    typed
+}
+
+/// One line of the terminal; none at its end. A thread reads it, which nobody waits for once the line is not wanted any more.
+async fn line(terminal: &File) -> Option<Secret<String>> {
+    let terminal = terminal.try_clone().ok()?;
+    let (sender, receiver) = oneshot::channel();
+    std::thread::spawn(move || {
+        let mut text = Zeroizing::new(String::new());
+        let read = BufReader::new(terminal.take(LARGEST)).read_line(&mut text);
+        let typed = read.is_ok_and(|length| length > 0).then(|| Secret::from(text.trim_end_matches(['\n', '\r'])));
+        // The receiver is gone where the wait was ended.
+        let _unwanted = sender.send(typed);
+    });
+    receiver.await.ok().flatten()
 }
 
 /// The passphrase of a key, as far as it is given: a file, else the environment.
