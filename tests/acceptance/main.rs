@@ -16,6 +16,7 @@ mod functions;
 mod lifecycle;
 mod rotation;
 mod secrets;
+mod security_group_client;
 mod security_group_faults;
 mod security_group_rules;
 mod sslmode;

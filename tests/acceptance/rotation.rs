@@ -109,7 +109,7 @@ impl Client {
     }
 }
 
-fn request(bench: &Bench) -> Request {
+pub fn request(bench: &Bench) -> Request {
     let port = |number: u16| Port::try_from(i64::from(number)).unwrap();
     let host = bench.lab.bastion.host().parse().unwrap();
     let bastion_port = port(bench.lab.bastion.port());
