@@ -14,6 +14,7 @@ use crate::check::failure::{Failure, of_forward};
 use crate::check::patience::Patience;
 use crate::check::sessions::{Lease, Sessions};
 use crate::check::{Report, Request, check};
+use crate::path::cause::Cause;
 use crate::path::diagnosis::Diagnosis;
 use crate::path::event::{Observer, Silent};
 use crate::path::stage::Stage;
@@ -113,7 +114,23 @@ impl Way {
     async fn try_open(&self) -> Result<Channel, Failure> {
         let database = &self.request.route.database;
         let lease = self.lease().await?;
-        lease.session.open(&database.host, database.port, Patience::DEFAULT.dial).await.map_err(of_forward)
+        let opened = lease.session.open(&database.host, database.port, Patience::DEFAULT.dial).await.map_err(of_forward);
+        match opened {
+            // The session had broken unnoticed: a new one is tried, once.
+            Err(failure) if matches!(failure.cause, Cause::SessionLost) || !lease.session.is_alive() => {
+                let lease = self.renewed(&lease).await?;
+                lease.session.open(&database.host, database.port, Patience::DEFAULT.dial).await.map_err(of_forward)
+            }
+            opened => opened,
+        }
+    }
+
+    /// Another session than this one, which broke.
+    async fn renewed(&self, broken: &Arc<Lease>) -> Result<Arc<Lease>, Failure> {
+        let mut held = self.lease.lock().await;
+        held.take_if(|lease| Arc::ptr_eq(lease, broken));
+        drop(held);
+        self.lease().await
     }
 
     /// The session, made if there is none. Clients that come meanwhile wait for the same one.
@@ -123,7 +140,7 @@ impl Way {
             return Ok(Arc::clone(lease));
         }
         // Without a bastion there is nothing to be tunnelled through; whoever builds the request sees to that.
-        let Some(bastion) = &self.request.route.bastion else { return Err(Failure::new(crate::path::cause::Cause::NoKey, None)) };
+        let Some(bastion) = &self.request.route.bastion else { return Err(Failure::new(Cause::NoKey, None)) };
         let walk = Walk::new(&self.request, &Patience::DEFAULT, &self.sessions, &Silent);
         let lease = Arc::new(walk.session(bastion).await?);
         *held = Some(Arc::clone(&lease));
