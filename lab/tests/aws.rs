@@ -1,4 +1,4 @@
-//! Amazon's double: what the strict proxy answers, hides, holds and counts.
+//! Amazon's double: what the strict proxy answers, hides, holds and counts. Long, because each rule that it enforces has its test here.
 #![cfg(test)]
 
 use std::{
