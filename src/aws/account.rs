@@ -14,6 +14,7 @@ use aws_types::service_config::ServiceConfigKey;
 use tokio::sync::OnceCell;
 
 use super::answer::{self, Answer};
+use super::arrivals::Arrivals;
 use super::http;
 use super::security_group_rules::Groups;
 use super::settings::{Addressing, AssumeRole, Settings};
@@ -44,6 +45,8 @@ struct Inner {
     regions: Mutex<HashMap<String, String>>,
     /// Whose turn it is at a security group.
     groups: Groups,
+    /// Who makes or changes what.
+    arrivals: Arrivals,
 }
 
 impl Account {
@@ -57,6 +60,7 @@ impl Account {
             signing: OnceCell::new(),
             regions: Mutex::default(),
             groups: Groups::default(),
+            arrivals: Arrivals::default(),
         }))
     }
 
@@ -69,6 +73,11 @@ impl Account {
     /// The security groups that are being changed.
     pub(super) fn groups(&self) -> &Groups {
         &self.0.groups
+    }
+
+    /// The creates and updates of this process.
+    pub(super) fn arrivals(&self) -> &Arrivals {
+        &self.0.arrivals
     }
 
     /// A client for security groups.

@@ -2,10 +2,13 @@
 
 mod account;
 mod answer;
+mod arrivals;
 pub mod authorized_keys;
 mod http;
+mod owner;
 pub mod security_group_rules;
 mod settings;
 
 pub use self::account::Account;
+pub use self::owner::{ClaimId, ClaimIdError, Owner, OwnerError};
 pub use self::settings::{Addressing, AssumeRole, Endpoints, Settings};

@@ -175,12 +175,12 @@ impl Resource for AuthorizedKeysResource {
         Ok(Some(Kept { model, private: memory.keep() }))
     }
 
-    async fn delete(&self, call: &Call<Model>, kept: Kept<Model>) -> Result<(), Diagnostics> {
+    async fn delete(&self, call: &Call<Model>, kept: Kept<Model>) -> Result<Diagnostics, Diagnostics> {
         let account = self.account.required()?;
         let object = kept.model.object(&account).ok_or_else(|| fault("an object without a key is in state"))?;
         let etag = kept.model.etag.known().cloned().unwrap_or_default();
         let removed = interruptible(&call.cancelled, "s3:DeleteObject", object.remove(&etag)).await;
-        removed.map_err(|refusal| told(&refusal))
+        removed.map(|()| Diagnostics::new()).map_err(|refusal| told(&refusal))
     }
 
     async fn import(&self, call: &Call<Model>, id: &str) -> Result<(Kept<Model>, Diagnostics), Diagnostics> {
@@ -225,7 +225,12 @@ impl AuthorizedKeysResource {
     /// Writes what was planned, the new object before the old one goes. The one source of both create and update.
     async fn make(&self, call: &Call<Model>, apply: Apply<Model>) -> Applied<Model> {
         let mut diagnostics = Diagnostics::new();
-        let Some(arguments) = Arguments::parse(&apply.config, &mut diagnostics) else {
+        let mut model = apply.planned;
+        // A plan that writes leaves the key unknown exactly where none is configured.
+        if model.kms_key_id.is_unknown() {
+            model.kms_key_id = Attr::Null;
+        }
+        let Some(arguments) = Arguments::parse(&model, &mut diagnostics) else {
             return Applied::Nothing(if diagnostics.has_errors() {
                 diagnostics
             } else {
@@ -237,15 +242,15 @@ impl AuthorizedKeysResource {
             Err(diagnostics) => return Applied::Nothing(diagnostics),
         };
         let (object, content) = (arguments.object(&account), &arguments.content);
-        let mut model = apply.planned;
-        let (key, id) = arguments::place(&apply.config);
+        let (key, id) = arguments::place(&model);
+        let given = model.kms_key_id.known().cloned();
         let stays = apply.prior.as_ref().filter(|prior| prior.id == id);
         // Nothing about the object changes, only what is asked of it.
         if let Some(prior) = stays.filter(|_| matches!(model.etag, Attr::Known(_))) {
             model.version_id = prior.version_id.clone();
             return Applied::Done(Kept { model, private: apply.private }, diagnostics);
         }
-        let stranger = if apply.config.adopt.known() == Some(&true) { Stranger::Adopt } else { Stranger::Respect };
+        let stranger = if model.adopt.known() == Some(&true) { Stranger::Adopt } else { Stranger::Respect };
         let write = async {
             match stays.and_then(|prior| prior.etag.known()) {
                 Some(etag) => object.replace(content, etag).await,
@@ -259,7 +264,7 @@ impl AuthorizedKeysResource {
         (model.key, model.id) = (key, id);
         model.authorized_keys = Attr::Known(content.as_str().to_owned());
         model.note(&seen);
-        if apply.config.kms_key_id.is_null() {
+        if model.kms_key_id.is_null() {
             model.kms_key_id = seen.kms_key.clone().map_or(Attr::Null, Attr::Known);
         }
         let kept = Kept { model, private: Memory::written(&seen).keep() };
@@ -270,7 +275,7 @@ impl AuthorizedKeysResource {
             diagnostics.append(left_behind(prior, &refusal));
             return Applied::Partial(kept, diagnostics);
         }
-        arguments::compare_keys(&object, &apply.config, &seen, &mut diagnostics).await;
+        arguments::compare_keys(&object, given.as_deref(), &seen, &mut diagnostics).await;
         Applied::Done(kept, diagnostics)
     }
 

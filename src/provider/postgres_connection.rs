@@ -208,8 +208,8 @@ impl Resource for PostgresConnection {
         self.make(call, apply).await
     }
 
-    async fn delete(&self, _call: &Call<Model>, _kept: Kept<Model>) -> Result<(), Diagnostics> {
-        Ok(())
+    async fn delete(&self, _call: &Call<Model>, _kept: Kept<Model>) -> Result<Diagnostics, Diagnostics> {
+        Ok(Diagnostics::new())
     }
 
     async fn import(&self, _call: &Call<Model>, id: &str) -> Result<(Kept<Model>, Diagnostics), Diagnostics> {
@@ -225,7 +225,7 @@ impl PostgresConnection {
         model.id = id::of(&model);
         // Plan leaves them unknown exactly when the proof in state does not stand any more.
         if model.server_version.is_unknown() || model.path.is_unknown() {
-            match prove::prove(&self.shared, &call.cancelled, &apply.config).await {
+            match prove::prove(&self.shared, &call.cancelled, &model).await {
                 Ok(report) => {
                     model.server_version = Attr::Known(report.server_version);
                     model.path = Hop::all(report.path);

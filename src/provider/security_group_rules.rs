@@ -198,11 +198,11 @@ impl Resource for SecurityGroupRules {
         self.make(call, apply).await
     }
 
-    async fn delete(&self, call: &Call<Model>, kept: Kept<Model>) -> Result<(), Diagnostics> {
+    async fn delete(&self, call: &Call<Model>, kept: Kept<Model>) -> Result<Diagnostics, Diagnostics> {
         let account = self.aws.required()?;
         let group = group(&kept.model)?;
         let removed = room::remove(&account, &group, &state::ours(&kept.model), Some(&self.claims), &call.cancelled).await;
-        removed.map_err(|refusal| refused(&refusal, AttributePath::of("security_group_id")))
+        removed.map(|()| Diagnostics::new()).map_err(|refusal| refused(&refusal, AttributePath::of("security_group_id")))
     }
 
     async fn import(&self, call: &Call<Model>, id: &str) -> Result<(Kept<Model>, Diagnostics), Diagnostics> {

@@ -226,8 +226,8 @@ impl Resource for SshTunnelConnection {
         self.make(apply).await
     }
 
-    async fn delete(&self, _call: &Call<Model>, _kept: Kept<Model>) -> Result<(), Diagnostics> {
-        Ok(())
+    async fn delete(&self, _call: &Call<Model>, _kept: Kept<Model>) -> Result<Diagnostics, Diagnostics> {
+        Ok(Diagnostics::new())
     }
 
     async fn import(&self, _call: &Call<Model>, _id: &str) -> Result<(Kept<Model>, Diagnostics), Diagnostics> {
@@ -245,7 +245,7 @@ impl SshTunnelConnection {
     /// Makes what was planned: fills in what only apply can tell. The one source of both create and update.
     async fn make(&self, apply: Apply<Model>) -> Applied<Model> {
         let mut model = apply.planned;
-        let made = match (&apply.config.key_pairs, &apply.config.supplied_key) {
+        let made = match (&model.key_pairs, &model.supplied_key) {
             (Attr::Known(pairs), _) => generated::make(&self.keyring, apply.prior.as_ref(), &apply.private, &model, pairs).await,
             (_, Attr::Known(key)) => supplied::make(&self.keyring, apply.prior.as_ref(), &apply.private, &model, key).await,
             _ => Err(fault("a tunnel without keys was planned")),

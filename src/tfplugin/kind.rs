@@ -87,14 +87,13 @@ impl<M> Planned<M> {
     }
 }
 
-/// A planned change to be made.
+/// A planned change to be made. There is no configuration in it on purpose: with `ignore_changes` it differs from what was planned, and only
+/// what was planned may be made.
 pub struct Apply<M> {
     /// Absent: create.
     pub prior: Option<M>,
-    /// What was planned.
+    /// What was planned, with the write-only values that the configuration gives in the objects that were planned.
     pub planned: M,
-    /// As written by the user, write-only values included; wholly known.
-    pub config: M,
     /// What plan left.
     pub private: Private,
 }
@@ -144,8 +143,8 @@ pub trait Resource: Send + Sync + 'static {
     /// Changes an object in place.
     fn update(&self, call: &Call<Self::Model>, apply: Apply<Self::Model>) -> impl Future<Output = Applied<Self::Model>> + Send;
 
-    /// Removes an object. Removing one that is gone already is no error.
-    fn delete(&self, call: &Call<Self::Model>, kept: Kept<Self::Model>) -> impl Future<Output = Result<(), Diagnostics>> + Send;
+    /// Removes an object. Removing one that is gone already is no error. The first value holds warnings: what was left in place, and why.
+    fn delete(&self, call: &Call<Self::Model>, kept: Kept<Self::Model>) -> impl Future<Output = Result<Diagnostics, Diagnostics>> + Send;
 
     /// Takes an existing object over by its id. The second value holds warnings: what could not be imported.
     fn import(

@@ -149,7 +149,7 @@ impl Resource for ThingKind {
         self.0.creating.fetch_add(1, Ordering::SeqCst);
         assert_eq!(apply.private.0, b"planned");
         let made = Self::made(&apply.planned);
-        match apply.config.name.known().map(String::as_str).unwrap_or_default() {
+        match apply.planned.name.known().map(String::as_str).unwrap_or_default() {
             "panics" => panic!("with hunter2"),
             "panics-later" => {
                 call.keep(made);
@@ -161,7 +161,7 @@ impl Resource for ThingKind {
                 call.cancelled.cancelled().await;
                 Applied::Partial(made, error("name", "Stopped"))
             }
-            "needs-password" if apply.config.password_wo.known().is_none_or(|password| password.expose() != "hunter2") => {
+            "needs-password" if apply.planned.password_wo.known().is_none_or(|password| password.expose() != "hunter2") => {
                 Applied::Nothing(error("password_wo", "Wrong password"))
             }
             _ => Applied::Done(made, warning("Made")),
@@ -177,15 +177,15 @@ impl Resource for ThingKind {
     }
 
     async fn update(&self, _: &Call<Thing>, apply: Apply<Thing>) -> Applied<Thing> {
-        match apply.config.text.known().map(String::as_str) {
+        match apply.planned.text.known().map(String::as_str) {
             Some("refused") => Applied::Nothing(error("text", "Refused")),
             Some("panics") => panic!("with hunter2"),
             _ => Applied::Done(Self::made(&apply.planned), Diagnostics::new()),
         }
     }
 
-    async fn delete(&self, _: &Call<Thing>, kept: Kept<Thing>) -> Result<(), Diagnostics> {
-        if kept.model.name == Attr::from("stuck") { Err(error("name", "Stuck")) } else { Ok(()) }
+    async fn delete(&self, _: &Call<Thing>, kept: Kept<Thing>) -> Result<Diagnostics, Diagnostics> {
+        if kept.model.name == Attr::from("stuck") { Err(error("name", "Stuck")) } else { Ok(warning("Removed")) }
     }
 
     async fn import(&self, _: &Call<Thing>, id: &str) -> Result<(Kept<Thing>, Diagnostics), Diagnostics> {

@@ -173,8 +173,8 @@ pub(super) fn advise(config: &Model, diagnostics: &mut Diagnostics) {
 }
 
 /// Warns if the given key is not the one that the bucket encrypts with by itself.
-pub(super) async fn compare_keys(object: &AuthorizedKeys, config: &Model, seen: &Seen, diagnostics: &mut Diagnostics) {
-    let (Some(given), Some(used)) = (config.kms_key_id.known(), &seen.kms_key) else { return };
+pub(super) async fn compare_keys(object: &AuthorizedKeys, given: Option<&str>, seen: &Seen, diagnostics: &mut Diagnostics) {
+    let (Some(given), Some(used)) = (given, &seen.kms_key) else { return };
     let Some(default) = object.default_kms_key().await else { return };
     // An alias does not tell which key it is, and an id is the end of an ARN.
     if default.contains("alias/") || default == *used || used.ends_with(&format!("/{default}")) || default.ends_with(&format!("/{used}")) {

@@ -11,7 +11,9 @@ use crate::tfplugin::fault;
 use crate::tfplugin::kind::{Applied, Apply, Boxed, Call, Change, Function, FunctionError, Kept, Model, Resource, Signature};
 use crate::tfplugin::model::{IntoValue, ModelError};
 use crate::tfplugin::schema::Schema;
-use crate::tfplugin::schema::transform::{mark_computed_unknown, null_unknowns, restore_unknown_elements, strip_write_only, unknown_at};
+use crate::tfplugin::schema::transform::{
+    mark_computed_unknown, null_unknowns, restore_unknown_elements, strip_write_only, unknown_at, with_write_only,
+};
 use crate::tfplugin::value::Value;
 
 /// One kind and its schema, read once.
@@ -119,6 +121,11 @@ impl<R: Resource> Adapter<R> {
         ErasedApplied { state: Some(kept.state), private: kept.private, diagnostics }
     }
 
+    fn typed(&self, apply: ErasedApply) -> Result<Apply<R::Model>, Diagnostics> {
+        let planned = with_write_only(&self.schema, apply.planned, &apply.config);
+        Ok(Apply { prior: stored_option(apply.prior)?, planned: stored(planned)?, private: apply.private })
+    }
+
     async fn make(&self, verb: Verb, cancelled: CancellationToken, apply: ErasedApply) -> ErasedApplied {
         let type_name = self.inner.type_name();
         let prior = apply.prior.clone().filter(|prior| *prior != Value::Null);
@@ -126,7 +133,7 @@ impl<R: Resource> Adapter<R> {
         let nothing = |diagnostics| ErasedApplied { state: prior, private, diagnostics };
         let call = Call::new(cancelled);
         let work = async {
-            let apply = typed(apply)?;
+            let apply = self.typed(apply)?;
             Ok::<_, Diagnostics>(match verb {
                 Verb::Create => self.inner.create(&call, apply).await,
                 Verb::Update => self.inner.update(&call, apply).await,
@@ -152,15 +159,6 @@ const NOT_KEPT: &str = "It had noted nothing as made, so the state is as before;
 fn with(mut fault: Diagnostic, more: &str) -> Diagnostic {
     fault.detail = format!("{}\n{more}", fault.detail);
     fault
-}
-
-fn typed<M: Model>(apply: ErasedApply) -> Result<Apply<M>, Diagnostics> {
-    Ok(Apply {
-        prior: stored_option(apply.prior)?,
-        planned: stored(apply.planned)?,
-        config: configured(apply.config)?,
-        private: apply.private,
-    })
 }
 
 #[derive(Clone, Copy)]
@@ -230,11 +228,13 @@ impl<R: Resource> ErasedResource for Adapter<R> {
         Box::pin(self.make(Verb::Update, cancelled, apply))
     }
 
-    fn delete(&self, cancelled: CancellationToken, kept: ErasedKept) -> Boxed<'_, Result<(), Diagnostics>> {
+    fn delete(&self, cancelled: CancellationToken, kept: ErasedKept) -> Boxed<'_, Result<Diagnostics, Diagnostics>> {
         Box::pin(guard("delete", self.inner.type_name(), async move {
             let call = Call::new(cancelled);
             let kept = Kept { model: stored(kept.state)?, private: kept.private };
-            self.inner.delete(&call, kept).await
+            let warnings = self.inner.delete(&call, kept).await?;
+            answer((), &warnings)?;
+            Ok(warnings)
         }))
     }
 

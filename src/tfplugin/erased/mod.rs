@@ -55,7 +55,7 @@ pub struct ErasedApply {
     pub prior: Option<Value>,
     /// What was planned.
     pub planned: Value,
-    /// As Terraform sent it, write-only values included.
+    /// As Terraform sent it. Only its write-only values reach the resource.
     pub config: Value,
     /// What plan left.
     pub private: Private,
@@ -104,8 +104,8 @@ pub trait ErasedResource: Send + Sync {
     /// Changes an object in place.
     fn update(&self, cancelled: CancellationToken, apply: ErasedApply) -> Boxed<'_, ErasedApplied>;
 
-    /// Removes an object.
-    fn delete(&self, cancelled: CancellationToken, kept: ErasedKept) -> Boxed<'_, Result<(), Diagnostics>>;
+    /// Removes an object. The first value holds warnings.
+    fn delete(&self, cancelled: CancellationToken, kept: ErasedKept) -> Boxed<'_, Result<Diagnostics, Diagnostics>>;
 
     /// Takes an existing object over. The second value holds warnings.
     fn import(&self, cancelled: CancellationToken, id: String) -> Boxed<'_, Result<(ErasedKept, Diagnostics), Diagnostics>>;

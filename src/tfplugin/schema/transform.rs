@@ -27,6 +27,42 @@ fn strip_object(attributes: &[Attribute], value: Value) -> Value {
     Value::Map(fields)
 }
 
+/// What was planned, with the write-only values of the configuration in the objects that were planned. Nothing else of the configuration: what
+/// `ignore_changes` names differs between the two. A set holds no write-only values, and a configured element without a planned one is none.
+#[must_use]
+pub fn with_write_only(schema: &Schema, planned: Value, config: &Value) -> Value {
+    give_object(&schema.attributes, planned, config)
+}
+
+fn give_object(attributes: &[Attribute], planned: Value, config: &Value) -> Value {
+    let Value::Map(mut fields) = planned else { return planned };
+    for attribute in attributes {
+        let given = config.field(attribute.name);
+        if attribute.write_only {
+            fields.insert(attribute.name.to_owned(), given.clone());
+        } else if let Shape::Nested(nesting, inner) = &attribute.shape
+            && let Some(field) = fields.get_mut(attribute.name)
+        {
+            let old = std::mem::replace(field, Value::Null);
+            *field = give_nested(*nesting, inner, old, given);
+        }
+    }
+    Value::Map(fields)
+}
+
+fn give_nested(nesting: Nesting, inner: &[Attribute], planned: Value, config: &Value) -> Value {
+    match (nesting, planned) {
+        (Nesting::Single, planned) => give_object(inner, planned, config),
+        (Nesting::List, Value::List(objects)) => {
+            Value::List(objects.into_iter().enumerate().map(|(at, object)| give_object(inner, object, element(config, at))).collect())
+        }
+        (Nesting::Map, Value::Map(objects)) => {
+            Value::Map(objects.into_iter().map(|(key, object)| (key.clone(), give_object(inner, object, config.field(&key)))).collect())
+        }
+        (_, planned) => planned,
+    }
+}
+
 fn each_object(nesting: Nesting, value: Value, mut change: impl FnMut(Value) -> Value) -> Value {
     match (nesting, value) {
         (Nesting::Single, value) => change(value),
@@ -225,6 +261,25 @@ mod tests {
         assert!(strip_write_only(&schema(), with(&|| "hunter2".into())) == with(&|| Value::Null));
         assert!(strip_write_only(&schema(), Value::Null) == Value::Null);
         assert!(strip_write_only(&schema(), object([("secret_wo", Value::UNKNOWN)])) == object([("secret_wo", Value::Null)]));
+    }
+
+    #[test]
+    fn apply_gets_what_was_planned_and_only_the_secrets_of_the_configuration() {
+        let with = |given: &str, secret: &dyn Fn() -> Value| {
+            let element = || object([("given", given.into()), ("made", "m".into()), ("secret_wo", secret())]);
+            object([
+                ("id", "i".into()),
+                ("secret_wo", secret()),
+                ("one", element()),
+                ("list", Value::List(vec![element()])),
+                ("map", object([("k", element())])),
+                ("set", Value::Null),
+            ])
+        };
+        let (planned, config) = (with("planned", &|| Value::Null), with("ignored", &|| "hunter2".into()));
+        assert!(with_write_only(&schema(), planned, &config) == with("planned", &|| "hunter2".into()));
+        let absent = object([("one", Value::Null), ("map", object([])), ("secret_wo", Value::Null)]);
+        assert!(with_write_only(&schema(), absent.clone(), &with("ignored", &|| Value::Null)) == absent, "no object is made up");
     }
 
     #[test]

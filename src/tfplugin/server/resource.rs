@@ -160,8 +160,8 @@ async fn try_apply(registry: &Registry, token: CancellationToken, request: &appl
     let done = match (prior, planned) {
         (None, None) => ErasedApplied { state: None, private, diagnostics: Diagnostics::new() },
         (Some(state), None) => {
-            resource.delete(token, ErasedKept { state, private }).await?;
-            ErasedApplied { state: None, private: Private::default(), diagnostics: Diagnostics::new() }
+            let diagnostics = resource.delete(token, ErasedKept { state, private }).await?;
+            ErasedApplied { state: None, private: Private::default(), diagnostics }
         }
         (prior, Some(planned)) => {
             let config = convert::decode_block(request.config.as_ref(), &block)?;

@@ -50,8 +50,7 @@ fn kept(model: Thing, private: &[u8]) -> Kept<Thing> {
 
 impl Things {
     fn make(call: &Call<Thing>, apply: Apply<Thing>) -> Applied<Thing> {
-        let secret = apply.config.secret_wo.clone();
-        let made = Thing { id: "made".into(), notes: Attr::Known(vec![]), secret_wo: secret, ..apply.planned };
+        let made = Thing { id: "made".into(), notes: Attr::Known(vec![]), ..apply.planned };
         let what = made.name.clone().into_known().unwrap_or_default();
         match what.as_str() {
             "done" => Applied::Done(kept(made, b"new"), advice()),
@@ -125,11 +124,11 @@ impl Resource for Things {
         Self::make(call, apply)
     }
 
-    async fn delete(&self, _call: &Call<Thing>, kept: Kept<Thing>) -> Result<(), Diagnostics> {
+    async fn delete(&self, _call: &Call<Thing>, kept: Kept<Thing>) -> Result<Diagnostics, Diagnostics> {
         match kept.model.name.known().map(String::as_str) {
             Some("panic") => panic!("hunter2"),
             Some("refuse in silence") => Err(Diagnostics::new()),
-            _ => Ok(()),
+            _ => Ok(advice()),
         }
     }
 
@@ -304,7 +303,7 @@ async fn the_other_verbs_are_guarded_too() {
 
     assert_fault(&refused(resource().delete(token(), kept("panic")).await), "delete", "bastion_thing");
     assert_fault(&refused(resource().delete(token(), kept("refuse in silence")).await), "delete", "bastion_thing");
-    assert_eq!(resource().delete(token(), kept("x")).await, Ok(()));
+    assert_eq!(resource().delete(token(), kept("x")).await, Ok(advice()), "what was left in place is told");
 
     assert_fault(&refused(resource().import(token(), "panic".to_owned()).await), "import", "bastion_thing");
     assert_eq!(summaries(&refused(resource().import(token(), "warn of an error".to_owned()).await)), ["late"]);
