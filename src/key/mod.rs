@@ -6,7 +6,7 @@ mod private;
 mod public;
 
 pub use authorized::{PermitOpenError, authorized_keys_line};
-pub use private::{KeyError, MIN_RSA_BITS, PrivateKey, is_encrypted};
+pub use private::{KeyError, MIN_RSA_BITS, PrivateKey, is_encrypted, public_half};
 pub(crate) use public::is_key_name;
 pub use public::{PublicKey, PublicKeyError};
 

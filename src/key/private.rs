@@ -156,6 +156,18 @@ pub fn is_encrypted(text: &Secret<String>) -> bool {
     Form::of(text.expose()).is_ok_and(|form| !matches!(form.lock(), Lock::Open))
 }
 
+/// The public half of a private key's text, where it can be had without a passphrase: of a key that is not encrypted, and of one in OpenSSH's
+/// own format.
+#[must_use]
+pub fn public_half(text: &Secret<String>) -> Option<PublicKey> {
+    match Form::of(text.expose()).ok()? {
+        Form::Pem(pem) if pem.label == "OPENSSH PRIVATE KEY" => {
+            PublicKey::from_russh(ssh_key::PrivateKey::from_openssh(&pem.text).ok()?.public_key()).ok()
+        }
+        _ => PrivateKey::parse(text, None).ok().map(|key| key.public()),
+    }
+}
+
 /// What a text looks like, before any passphrase.
 enum Form {
     Pem(Pem),

@@ -51,14 +51,17 @@ struct Target {
 fn target(config: &Model, diagnostics: &mut Diagnostics) -> Option<Target> {
     let host = tunnel::host(&config.host, &AttributePath::of("host"), diagnostics);
     let port = tunnel::port(&config.port, Port::SSH, &AttributePath::of("port"), diagnostics);
-    let timeout = match &config.timeout {
+    Some(Target { host: host?, port: port?, timeout: patience(config, diagnostics)? })
+}
+
+fn patience(config: &Model, diagnostics: &mut Diagnostics) -> Option<Duration> {
+    match &config.timeout {
         Attr::Null => Some(DEFAULT_TIMEOUT),
         Attr::Unknown => None,
         Attr::Known(text) => duration::parse(text)
             .map_err(|error| diagnostics.error(AttributePath::of("timeout"), "The timeout is not a duration", sentence(&error)))
             .ok(),
-    };
-    Some(Target { host: host?, port: port?, timeout: timeout? })
+    }
 }
 
 /// The data source.
@@ -90,7 +93,7 @@ impl DataSource for HostKeys {
 
     fn validate(&self, config: &Model) -> Diagnostics {
         let mut diagnostics = Diagnostics::new();
-        target(config, &mut diagnostics);
+        patience(config, &mut diagnostics);
         diagnostics
     }
 

@@ -144,8 +144,11 @@ fn evidence(model: &Model) -> Model {
     if let Attr::Known(tunnel) = &mut evidence.ssh_tunnel {
         tunnel.name = Attr::Null;
     }
+    if evidence.verify.is_unknown() {
+        return evidence;
+    }
     // Absent, empty and default `verify` ask for the same.
-    let verify = evidence.verify.known().cloned().unwrap_or_default();
+    let verify = evidence.verify.into_known().unwrap_or_default();
     let or_false = |value: Attr<bool>| if value.is_null() { Attr::Known(false) } else { value };
     evidence.verify = Attr::Known(Verify {
         enabled: if verify.enabled.is_null() { Attr::Known(true) } else { verify.enabled },
@@ -177,9 +180,11 @@ impl Resource for PostgresConnection {
         diagnostics
     }
 
+    fn judge(&self, config: &Model) -> Diagnostics {
+        config.arguments().judge()
+    }
+
     async fn plan(&self, _call: &Call<Model>, change: Change<Model>) -> Result<Planned<Model>, Diagnostics> {
-        // A passphrase or a key that cannot work is refused now, not after other things were made.
-        change.config.tunnel_key().open(&self.shared.keyring).await?;
         let mut model = change.proposed;
         if change.config.port.is_null() {
             model.port = Attr::Known(i64::from(Port::POSTGRES.get()));
@@ -192,6 +197,8 @@ impl Resource for PostgresConnection {
             (model.server_version, model.path) = (Attr::Null, Attr::Known(Vec::new()));
         } else if change.prior.as_ref().is_none_or(|prior| evidence(prior) != evidence(&model)) {
             (model.server_version, model.path) = (Attr::Unknown, Attr::Unknown);
+            // A passphrase or a key that cannot work is refused now, not after other things were made.
+            change.config.tunnel_key().try_open(&self.shared.keyring).await?;
         }
         Ok(Planned::new(model, change.private))
     }
@@ -223,6 +230,10 @@ impl PostgresConnection {
     async fn make(&self, call: &Call<Model>, apply: Apply<Model>) -> Applied<Model> {
         let mut model = apply.planned;
         model.id = id::of(&model);
+        // Whether to prove at all may have been unknown to the plan.
+        if !enabled(&model) {
+            (model.server_version, model.path) = (Attr::Null, Attr::Known(Vec::new()));
+        }
         // Plan leaves them unknown exactly when the proof in state does not stand any more.
         if model.server_version.is_unknown() || model.path.is_unknown() {
             match prove::prove(&self.shared, &call.cancelled, &model).await {

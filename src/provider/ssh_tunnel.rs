@@ -58,18 +58,22 @@ impl Model {
     fn target(&self, diagnostics: &mut Diagnostics) -> Option<(Host, Port, Duration)> {
         let host = tunnel::host(&self.remote_host, &AttributePath::of("remote_host"), diagnostics);
         let port = tunnel::port(&self.remote_port, Port::POSTGRES, &AttributePath::of("remote_port"), diagnostics);
-        let timeout = match &self.timeout {
+        Some((host?, port?, self.patience(diagnostics)?))
+    }
+
+    fn patience(&self, diagnostics: &mut Diagnostics) -> Option<Duration> {
+        match &self.timeout {
             Attr::Null => Some(DEFAULT_TIMEOUT),
             Attr::Unknown => None,
             Attr::Known(text) => duration::parse(text)
                 .map_err(|error| diagnostics.error(AttributePath::of("timeout"), "The timeout is not a duration", sentence(&error)))
                 .ok(),
-        };
-        Some((host?, port?, timeout?))
+        }
     }
 
     async fn request(&self, shared: &Shared) -> Result<Request, Diagnostics> {
         let mut diagnostics = Diagnostics::new();
+        self.tunnel_key().judge(&mut diagnostics);
         let target = self.target(&mut diagnostics);
         let bastion = self.ssh_tunnel.known().and_then(|tunnel| tunnel::parse(tunnel, &AttributePath::of("ssh_tunnel"), &mut diagnostics));
         if diagnostics.has_errors() {
@@ -137,7 +141,7 @@ impl Ephemeral for SshTunnel {
 
     fn validate(&self, config: &Model) -> Diagnostics {
         let mut diagnostics = Diagnostics::new();
-        config.target(&mut diagnostics);
+        config.patience(&mut diagnostics);
         if let Attr::Known(tunnel) = &config.ssh_tunnel {
             diagnostics.append(tunnel::validate(tunnel, &AttributePath::of("ssh_tunnel")));
         }

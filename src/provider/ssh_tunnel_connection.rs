@@ -53,6 +53,8 @@ model! {
         pub fingerprint_2: Attr<String>,
         /// Of key 1; absent where the key was supplied.
         pub private_key: Attr<Secret<String>>,
+        /// Of key 2, likewise. An attribute, because Terraform drops what is kept beside the state when a provider dies in an update.
+        pub private_key_2: Attr<Secret<String>>,
         /// What a connection takes as `ssh_tunnel`.
         pub tunnel: Attr<TunnelModel>,
     }
@@ -99,7 +101,7 @@ impl SshTunnelConnection {
     /// The keys that a change leads to; unknown where only apply can tell.
     async fn keys(&self, change: &Change<Model>, warnings: &mut Diagnostics) -> Result<Keys, Diagnostics> {
         match (&change.config.key_pairs, &change.config.supplied_key) {
-            (Attr::Known(pairs), _) => generated::plan(&self.keyring, change, pairs).await,
+            (Attr::Known(pairs), _) => generated::plan(&self.keyring, change, pairs, warnings).await,
             (_, Attr::Known(key)) => supplied::plan(&self.keyring, change, key, warnings).await,
             // Not known yet which of the two it will be.
             _ => Ok(Keys::unknown()),
@@ -111,8 +113,7 @@ impl SshTunnelConnection {
 struct Keys {
     public: [Attr<String>; 2],
     fingerprints: [Attr<String>; 2],
-    private_key: Attr<Secret<String>>,
-    private: Private,
+    private_keys: [Attr<Secret<String>>; 2],
 }
 
 impl Keys {
@@ -120,23 +121,21 @@ impl Keys {
         Self {
             public: [Attr::Unknown, Attr::Unknown],
             fingerprints: [Attr::Unknown, Attr::Unknown],
-            private_key: Attr::Unknown,
-            private: Private::default(),
+            private_keys: [Attr::Unknown, Attr::Unknown],
         }
     }
 
     /// Those in state.
-    fn of(prior: &Model, private: &Private) -> Self {
+    fn of(prior: &Model) -> Self {
         Self {
             public: [prior.public_key_1.clone(), prior.public_key_2.clone()],
             fingerprints: [prior.fingerprint_1.clone(), prior.fingerprint_2.clone()],
-            private_key: prior.private_key.clone(),
-            private: private.clone(),
+            private_keys: [prior.private_key.clone(), prior.private_key_2.clone()],
         }
     }
 
     /// Fills the computed attributes of a model.
-    fn fill(self, model: &mut Model) -> Private {
+    fn fill(self, model: &mut Model) {
         let [public_1, public_2] = self.public;
         let [fingerprint_1, fingerprint_2] = self.fingerprints;
         let mut all = vec![public_1.clone()];
@@ -144,13 +143,12 @@ impl Keys {
             all.push(public_2.clone());
         }
         // Until it is known whether there is a second key, not even the length is.
-        let undecided = public_1.is_unknown() && public_2.is_unknown() && model.key_pairs.is_unknown();
+        let undecided = public_2.is_unknown() && !matches!(model.key_pairs, Attr::Known(_));
         model.public_keys = if undecided { Attr::Unknown } else { Attr::Known(all) };
         (model.public_key_1, model.public_key_2) = (public_1, public_2);
         (model.fingerprint_1, model.fingerprint_2) = (fingerprint_1, fingerprint_2);
-        model.private_key = self.private_key;
+        [model.private_key, model.private_key_2] = self.private_keys;
         model.tunnel = Attr::Known(as_tunnel(model));
-        self.private
     }
 }
 
@@ -202,6 +200,14 @@ impl Resource for SshTunnelConnection {
         diagnostics
     }
 
+    fn judge(&self, config: &Model) -> Diagnostics {
+        let mut diagnostics = tunnel::judge(&as_tunnel(config), &AttributePath::root());
+        if let Attr::Known(key) = &config.supplied_key {
+            supplied::judge(key, &mut diagnostics);
+        }
+        diagnostics
+    }
+
     async fn plan(&self, _call: &Call<Model>, change: Change<Model>) -> Result<Planned<Model>, Diagnostics> {
         let mut warnings = Diagnostics::new();
         let keys = self.keys(&change, &mut warnings).await?;
@@ -210,7 +216,6 @@ impl Resource for SshTunnelConnection {
             model.port = Attr::Known(i64::from(Port::SSH.get()));
         }
         keys.fill(&mut model);
-        // What is kept beside the state changes with the state, in apply: a plan may fail, and then key 2 has to be where it was.
         Ok(Planned { warnings, ..Planned::new(model, private) })
     }
 
@@ -219,7 +224,7 @@ impl Resource for SshTunnelConnection {
     }
 
     async fn read(&self, _call: &Call<Model>, kept: Kept<Model>) -> Result<Option<Kept<Model>>, Diagnostics> {
-        Ok(Some(kept))
+        Ok(Some(generated::unshelve(kept)))
     }
 
     async fn update(&self, _call: &Call<Model>, apply: Apply<Model>) -> Applied<Model> {
@@ -246,8 +251,8 @@ impl SshTunnelConnection {
     async fn make(&self, apply: Apply<Model>) -> Applied<Model> {
         let mut model = apply.planned;
         let made = match (&model.key_pairs, &model.supplied_key) {
-            (Attr::Known(pairs), _) => generated::make(&self.keyring, apply.prior.as_ref(), &apply.private, &model, pairs).await,
-            (_, Attr::Known(key)) => supplied::make(&self.keyring, apply.prior.as_ref(), &apply.private, &model, key).await,
+            (Attr::Known(pairs), _) => generated::make(&self.keyring, apply.prior.as_ref(), &apply.private, pairs).await,
+            (_, Attr::Known(key)) => supplied::make(&self.keyring, apply.prior.as_ref(), key).await,
             _ => Err(fault("a tunnel without keys was planned")),
         };
         let keys = match made {
@@ -260,8 +265,8 @@ impl SshTunnelConnection {
                 None => return Applied::Nothing(fault("the system gives no random numbers")),
             }
         }
-        let private = keys.fill(&mut model);
-        Applied::Done(Kept { model, private }, Diagnostics::new())
+        keys.fill(&mut model);
+        Applied::Done(Kept { model, private: Private::default() }, Diagnostics::new())
     }
 }
 

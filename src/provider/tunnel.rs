@@ -62,10 +62,9 @@ pub(super) fn object_type() -> Type {
     Type::Object(fields.into_iter().map(|(name, kind)| (name.to_owned(), kind)).collect())
 }
 
-/// Judges the bastion part of a configuration; values that are not known yet are not judged.
+/// What is to be thought of how the bastion is trusted.
 pub(super) fn validate(tunnel: &TunnelModel, at: &AttributePath) -> Diagnostics {
     let mut diagnostics = Diagnostics::new();
-    parse(tunnel, at, &mut diagnostics);
     if tunnel.insecure_ignore_host_key.known() == Some(&true) {
         diagnostics.warning(
             at.clone().attribute("insecure_ignore_host_key"),
@@ -73,6 +72,13 @@ pub(super) fn validate(tunnel: &TunnelModel, at: &AttributePath) -> Diagnostics 
             "Whoever can answer at the bastion's address can read what passes, once TLS to the database is not verified either. Pin the key with `host_keys`.",
         );
     }
+    diagnostics
+}
+
+/// Judges the bastion part of a configuration; values that are not known yet are not judged.
+pub(super) fn judge(tunnel: &TunnelModel, at: &AttributePath) -> Diagnostics {
+    let mut diagnostics = Diagnostics::new();
+    parse(tunnel, at, &mut diagnostics);
     diagnostics
 }
 

@@ -25,7 +25,7 @@ pub(super) struct TunnelKey<'a> {
 }
 
 impl TunnelKey<'_> {
-    /// Whether the arguments fit together.
+    /// What is missing, by the configuration as it is written: a plan may see less of it, since `ignore_changes` takes secrets out.
     pub(super) fn validate(&self, diagnostics: &mut Diagnostics) {
         let (passphrase, supplied, names) = (self.passphrase, self.private_key, self.names);
         match self.tunnel {
@@ -42,29 +42,51 @@ impl TunnelKey<'_> {
                 }
             }
             Attr::Known(tunnel) => match (&tunnel.private_key, supplied) {
-                (Attr::Known(_), Attr::Known(_)) => diagnostics.error(
-                    AttributePath::of(names.private_key),
-                    "The tunnel has a private key already",
-                    format!("`{}` is for a tunnel whose key was supplied and is not in the tunnel object.", names.private_key),
-                ),
                 (Attr::Null, Attr::Null) => diagnostics.error(
                     AttributePath::of(names.private_key),
                     "The tunnel's private key is missing",
                     format!("The tunnel object holds none, because its key was supplied: give it as `{}` as well.", names.private_key),
                 ),
-                (Attr::Known(text), Attr::Null) | (Attr::Null, Attr::Known(text)) => self.judge(tunnel, text, diagnostics),
+                (Attr::Known(text), _) | (Attr::Null, Attr::Known(text)) if passphrase.is_null() && key::is_encrypted(text) => {
+                    self.refuse(&KeyError::PassphraseMissing, self.argument(tunnel), diagnostics);
+                }
                 _ => {}
             },
         }
     }
 
+    /// What can be judged without deriving a key from a passphrase; the rest waits until the key is opened.
+    pub(super) fn judge(&self, diagnostics: &mut Diagnostics) {
+        let Attr::Known(tunnel) = self.tunnel else { return };
+        let text = match (&tunnel.private_key, self.private_key) {
+            (Attr::Known(_), Attr::Known(_)) => {
+                diagnostics.error(
+                    AttributePath::of(self.names.private_key),
+                    "The tunnel has a private key already",
+                    format!("`{}` is for a tunnel whose key was supplied and is not in the tunnel object.", self.names.private_key),
+                );
+                return;
+            }
+            (Attr::Known(text), Attr::Null) | (Attr::Null, Attr::Known(text)) if !key::is_encrypted(text) => text,
+            _ => return,
+        };
+        if let Err(error) = PrivateKey::parse(text, None) {
+            self.refuse(&error, self.argument(tunnel), diagnostics);
+        }
+    }
+
+    /// Refuses what cannot open the key. No passphrase is no reason: [`Self::validate`] has seen the configuration as it is written, and a
+    /// secret that `ignore_changes` takes out of a plan is back in apply.
+    pub(super) async fn try_open(&self, keyring: &Keyring) -> Result<(), Diagnostics> {
+        if self.passphrase.is_null() && self.text().is_some_and(key::is_encrypted) {
+            return Ok(());
+        }
+        self.open(keyring).await.map(drop)
+    }
+
     /// Opens the key; none without a tunnel, or while what it takes is not known.
     pub(super) async fn open(&self, keyring: &Keyring) -> Result<Option<Arc<PrivateKey>>, Diagnostics> {
-        let Attr::Known(tunnel) = self.tunnel else { return Ok(None) };
-        let text = match (&tunnel.private_key, self.private_key) {
-            (Attr::Known(text), _) | (Attr::Null, Attr::Known(text)) => text,
-            _ => return Ok(None),
-        };
+        let (Attr::Known(tunnel), Some(text)) = (self.tunnel, self.text()) else { return Ok(None) };
         if self.passphrase.is_unknown() && key::is_encrypted(text) {
             return Ok(None);
         }
@@ -75,13 +97,11 @@ impl TunnelKey<'_> {
         })
     }
 
-    /// What can be judged without deriving a key from a passphrase; the rest waits until the key is opened.
-    fn judge(&self, tunnel: &TunnelModel, text: &Secret<String>, diagnostics: &mut Diagnostics) {
-        if key::is_encrypted(text) && !self.passphrase.is_null() {
-            return;
-        }
-        if let Err(error) = PrivateKey::parse(text, None) {
-            self.refuse(&error, self.argument(tunnel), diagnostics);
+    /// The key, encrypted or not.
+    fn text(&self) -> Option<&Secret<String>> {
+        match (&self.tunnel.known()?.private_key, self.private_key) {
+            (Attr::Known(text), _) | (Attr::Null, Attr::Known(text)) => Some(text),
+            _ => None,
         }
     }
 

@@ -120,8 +120,14 @@ pub trait Resource: Send + Sync + 'static {
     /// What can be written.
     fn schema(&self) -> Schema;
 
-    /// Judges a configuration that may hold unknowns, without any I/O.
+    /// Judges what is given together, and what nobody computes, without any I/O. Terraform asks this of a mocked provider too
+    /// (`mock_provider` of `terraform test`), with whatever the mock made up for another resource's attributes.
     fn validate(&self, config: &Self::Model) -> Diagnostics;
+
+    /// Judges the values themselves, without any I/O, before a plan: they are real then. What is unknown is not judged.
+    fn judge(&self, _config: &Self::Model) -> Diagnostics {
+        Diagnostics::new()
+    }
 
     /// Says what a change would make. May refuse; must not change anything.
     fn plan(
@@ -165,7 +171,8 @@ pub trait DataSource: Send + Sync + 'static {
     /// What can be written.
     fn schema(&self) -> Schema;
 
-    /// Judges a configuration that may hold unknowns, without any I/O.
+    /// Judges what is given together, and what nobody computes, without any I/O; as [`Resource::validate`]. Values are judged when they
+    /// are used.
     fn validate(&self, config: &Self::Model) -> Diagnostics;
 
     /// Reads. The second value holds warnings.
@@ -197,7 +204,8 @@ pub trait Ephemeral: Send + Sync + 'static {
     /// What can be written.
     fn schema(&self) -> Schema;
 
-    /// Judges a configuration that may hold unknowns, without any I/O.
+    /// Judges what is given together, and what nobody computes, without any I/O; as [`Resource::validate`]. Values are judged when they
+    /// are used.
     fn validate(&self, config: &Self::Model) -> Diagnostics;
 
     /// Opens it.

@@ -146,7 +146,8 @@ fn the_tunnel_of_a_connection() {
     let with_key = tunnel(&format!(", private_key = {}", quote(&encrypted)));
     refused(&with_key, "resource ", &["The tunnel's private key is encrypted", "ssh_passphrase_wo"]);
     refused(&with_key.text("ssh_passphrase_wo", "wrong"), "ssh_passphrase_wo ", &["The passphrase is wrong"]);
-    refused(&tunnel(", port = -1"), "ssh_tunnel ", &["The port is out of range"]);
+    let plain = format!(", port = -1, private_key = {}", quote(&keygen(&["-t", "ed25519"], "")));
+    refused(&tunnel(&plain), "ssh_tunnel ", &["The port is out of range"]);
 }
 
 #[test]

@@ -14,6 +14,7 @@ mod examples;
 mod faults;
 mod functions;
 mod lifecycle;
+mod planned;
 mod rotation;
 mod secrets;
 mod security_group_client;

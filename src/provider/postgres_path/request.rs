@@ -19,11 +19,10 @@ use crate::tfplugin::model::Attr;
 const LONGEST_NAME: usize = 63;
 
 impl Arguments<'_> {
-    /// Judges them; values that are not known yet are not judged.
+    /// Judges what is given together, and what nobody computes.
     pub(in crate::provider) fn validate(&self) -> Diagnostics {
         let mut diagnostics = Diagnostics::new();
-        database(self, &mut diagnostics);
-        tls(self, &mut diagnostics);
+        sslmode(self, &mut diagnostics);
         timeout(self, &mut diagnostics);
         readiness(self, &mut diagnostics);
         if let Attr::Known(tunnel) = self.key.tunnel {
@@ -33,21 +32,34 @@ impl Arguments<'_> {
         diagnostics
     }
 
+    /// Judges the values; those that are not known yet are not judged.
+    pub(in crate::provider) fn judge(&self) -> Diagnostics {
+        let mut diagnostics = Diagnostics::new();
+        database(self, &mut diagnostics);
+        tls(self, &mut diagnostics);
+        if let Attr::Known(tunnel) = self.key.tunnel {
+            diagnostics.append(tunnel::judge(tunnel, &AttributePath::of("ssh_tunnel")));
+        }
+        self.key.judge(&mut diagnostics);
+        diagnostics
+    }
+
     /// Builds the check's request, once all of them are known.
     pub(in crate::provider) async fn request(&self, keyring: &Keyring) -> Result<Request, Diagnostics> {
         let mut diagnostics = Diagnostics::new();
+        self.key.judge(&mut diagnostics);
         let database = database(self, &mut diagnostics);
         let tls = tls(self, &mut diagnostics);
         let timeout = timeout(self, &mut diagnostics);
         let readiness = readiness(self, &mut diagnostics);
-        let (mut bastion, mut key) = (None, None);
+        let mut bastion = None;
         if let Attr::Known(tunnel) = self.key.tunnel {
             bastion = tunnel::parse(tunnel, &AttributePath::of("ssh_tunnel"), &mut diagnostics);
-            key = self.key.open(keyring).await?;
         }
         if diagnostics.has_errors() {
             return Err(diagnostics);
         }
+        let key = self.key.open(keyring).await?;
         let (Some(database), Some(tls), Some(timeout), Some(readiness)) = (database, tls, timeout, readiness) else {
             return Err(fault("a path was to be walked with unknown values"));
         };
@@ -77,22 +89,25 @@ fn name(value: &Attr<String>, attribute: &str, diagnostics: &mut Diagnostics) ->
     Some(name.clone())
 }
 
-fn tls(arguments: &Arguments<'_>, diagnostics: &mut Diagnostics) -> Option<TlsSettings> {
+fn sslmode(arguments: &Arguments<'_>, diagnostics: &mut Diagnostics) -> Option<SslMode> {
     let mode = match arguments.sslmode {
         Attr::Unknown => return None,
-        Attr::Null => SslMode::Require,
-        Attr::Known(mode) => match mode.parse() {
-            Ok(mode) => mode,
-            Err(_) => {
-                diagnostics.error(
-                    AttributePath::of("sslmode"),
-                    "The sslmode is not one of libpq's",
-                    "It is disable, allow, prefer, require, verify-ca or verify-full.",
-                );
-                return None;
-            }
-        },
+        Attr::Null => return Some(SslMode::Require),
+        Attr::Known(mode) => mode,
     };
+    let mode = mode.parse().ok();
+    if mode.is_none() {
+        diagnostics.error(
+            AttributePath::of("sslmode"),
+            "The sslmode is not one of libpq's",
+            "It is disable, allow, prefer, require, verify-ca or verify-full.",
+        );
+    }
+    mode
+}
+
+fn tls(arguments: &Arguments<'_>, diagnostics: &mut Diagnostics) -> Option<TlsSettings> {
+    let mode = sslmode(arguments, diagnostics)?;
     if arguments.sslrootcert.is_unknown() || arguments.sslcert.is_unknown() || arguments.sslkey.is_unknown() {
         return None;
     }

@@ -1,7 +1,5 @@
 //! Generated key pairs: made, kept encrypted, rotated, given a new passphrase.
 
-use serde_json::json;
-
 use super::{KeyPairs, Keys, Model};
 use crate::key::{self, PrivateKey, PublicKey};
 use crate::provider::fault;
@@ -9,7 +7,7 @@ use crate::provider::keyring::Keyring;
 use crate::secret::Secret;
 use crate::tfplugin::attribute_path::AttributePath;
 use crate::tfplugin::diagnostic::Diagnostics;
-use crate::tfplugin::kind::{Change, Private};
+use crate::tfplugin::kind::{Change, Kept, Private};
 use crate::tfplugin::model::Attr;
 
 /// Where `rotation` starts when it is not given.
@@ -65,7 +63,12 @@ fn generated_before(prior: Option<&Model>) -> Option<(&Model, &Secret<String>)> 
     prior.and_then(|prior| prior.private_key.known().map(|key| (prior, key)))
 }
 
-pub(super) async fn plan(keyring: &Keyring, change: &Change<Model>, pairs: &KeyPairs) -> Result<Keys, Diagnostics> {
+pub(super) async fn plan(
+    keyring: &Keyring,
+    change: &Change<Model>,
+    pairs: &KeyPairs,
+    warnings: &mut Diagnostics,
+) -> Result<Keys, Diagnostics> {
     let Some((prior, private_key)) = generated_before(change.prior.as_ref()) else {
         return Ok(Keys::unknown());
     };
@@ -75,31 +78,39 @@ pub(super) async fn plan(keyring: &Keyring, change: &Change<Model>, pairs: &KeyP
     if let Some(old) = prior.key_pairs.known().map(rotation)
         && rotation(pairs) < old
     {
-        let mut diagnostics = Diagnostics::new();
-        diagnostics.error(
+        warnings.warning(
             at("rotation"),
             "The rotation was lowered",
-            format!("It is {old} in state. Keys that were given up do not come back: only raise it."),
+            format!("It is {old} in state. Keys that were given up do not come back, so the keys stay as they are; raise it to rotate."),
         );
-        return Err(diagnostics);
     }
     let intent = intent(prior, pairs);
-    check_passphrase(keyring, private_key, pairs, &intent).await?;
-    let mut keys = Keys::of(prior, &change.private);
+    let mut keys = Keys::of(prior);
+    // A passphrase is needed only to change what it encrypts: deriving a key takes some 100 ms, at each plan of each tunnel.
+    if !intent.rotate && !intent.re_encrypt {
+        return Ok(keys);
+    }
+    check_passphrase(keyring, private_key, prior, pairs, &intent).await?;
+    let standby = standby(prior, &change.private)?;
     if intent.rotate {
-        let standby = standby(&change.private)?;
         keys.public = [prior.public_key_2.clone(), Attr::Unknown];
         keys.fingerprints = [prior.fingerprint_2.clone(), Attr::Unknown];
-        keys.private_key = Attr::Known(standby);
+        keys.private_keys = [Attr::Known(standby), Attr::Unknown];
     }
     if intent.re_encrypt {
-        keys.private_key = Attr::Unknown;
+        keys.private_keys = [Attr::Unknown, Attr::Unknown];
     }
     Ok(keys)
 }
 
 /// Refuses a passphrase that does not open the key in state, on the argument that should.
-async fn check_passphrase(keyring: &Keyring, private_key: &Secret<String>, pairs: &KeyPairs, intent: &Intent) -> Result<(), Diagnostics> {
+async fn check_passphrase(
+    keyring: &Keyring,
+    private_key: &Secret<String>,
+    prior: &Model,
+    pairs: &KeyPairs,
+    intent: &Intent,
+) -> Result<(), Diagnostics> {
     if !key::is_encrypted(private_key) {
         return Ok(());
     }
@@ -110,7 +121,10 @@ async fn check_passphrase(keyring: &Keyring, private_key: &Secret<String>, pairs
         Attr::Null if intent.re_encrypt => diagnostics.error(
             at(argument),
             "The old passphrase is needed once more",
-            "The private keys in state are encrypted with the passphrase before. Give it as `previous_passphrase_wo` for this one apply; without it nothing is changed.",
+            format!(
+                "The private keys in state are encrypted with the passphrase before. Give it as `previous_passphrase_wo` for this one apply; without it nothing is changed.\n\n{}",
+                way_out(prior)
+            ),
         ),
         Attr::Null => diagnostics.error(at(argument), "No passphrase for the private keys", "The private keys in state are encrypted: give their `passphrase_wo`."),
         Attr::Known(passphrase) => {
@@ -118,7 +132,10 @@ async fn check_passphrase(keyring: &Keyring, private_key: &Secret<String>, pairs
                 diagnostics.error(
                     at(argument),
                     "The passphrase is wrong",
-                    "It does not open the private keys in state. To change the passphrase, raise `passphrase_wo_version` and give the old one once as `previous_passphrase_wo`.",
+                    format!(
+                        "It does not open the private keys in state. To change the passphrase, raise `passphrase_wo_version` and give the old one once as `previous_passphrase_wo`.\n\n{}",
+                        way_out(prior)
+                    ),
                 );
             }
         }
@@ -126,68 +143,64 @@ async fn check_passphrase(keyring: &Keyring, private_key: &Secret<String>, pairs
     if diagnostics.has_errors() { Err(diagnostics) } else { Ok(()) }
 }
 
+/// What is left to do where nobody can decrypt the keys any more.
+fn way_out(prior: &Model) -> String {
+    let before = prior.key_pairs.known();
+    let number = |number: Option<&i64>| number.map_or_else(|| "left out".to_owned(), ToString::to_string);
+    let rotation = number(before.and_then(|pairs| pairs.rotation.known()));
+    let version = number(before.and_then(|pairs| pairs.passphrase_wo_version.known()));
+    format!(
+        "If that is lost: set `rotation` (in state: {rotation}) and `passphrase_wo_version` (in state: {version}) back to what they were, and make new \
+         keys with `terraform apply -replace=ADDRESS`, which needs no passphrase, or go without with `terraform destroy`. Both public keys \
+         change, so the login is out until the bastion has the new ones."
+    )
+}
+
 /// The argument that has to open the keys in state.
 const fn opener<'a>(pairs: &'a KeyPairs, intent: &Intent) -> (&'static str, &'a Attr<Secret<String>>) {
     if intent.re_encrypt { ("previous_passphrase_wo", &pairs.previous_passphrase_wo) } else { ("passphrase_wo", &pairs.passphrase_wo) }
 }
 
-pub(super) async fn make(
-    keyring: &Keyring,
-    prior: Option<&Model>,
-    private: &Private,
-    planned: &Model,
-    pairs: &KeyPairs,
-) -> Result<Keys, Diagnostics> {
+pub(super) async fn make(keyring: &Keyring, prior: Option<&Model>, private: &Private, pairs: &KeyPairs) -> Result<Keys, Diagnostics> {
     let passphrase = pairs.passphrase_wo.known();
     let Some((prior, private_key)) = generated_before(prior) else {
         return keep(generate()?, generate()?, passphrase).await;
     };
     let intent = intent(prior, pairs);
     if !intent.rotate && !intent.re_encrypt {
-        let mut keys = Keys::of(prior, private);
-        keys.private_key = planned.private_key.clone();
-        return Ok(keys);
+        return Ok(Keys::of(prior));
     }
-    check_passphrase(keyring, private_key, pairs, &intent).await?;
+    check_passphrase(keyring, private_key, prior, pairs, &intent).await?;
     let (_, old) = opener(pairs, &intent);
     let open = async |text: &Secret<String>| {
         keyring.open(text, old.known()).await.map_err(|error| fault(&format!("a private key in state cannot be opened: {error}")))
     };
-    let standby = standby(private)?;
+    let standby = standby(prior, private)?;
     if !intent.re_encrypt {
         // The promoted key stays as it is encrypted: only the new one is written.
         let promoted = open(&standby).await?;
         let fresh = generate()?;
-        let mut keys = describe([&promoted.public(), &fresh.public()], standby);
-        keys.private = shelve(&seal(fresh, passphrase.cloned()).await?);
-        return Ok(keys);
+        let public = [promoted.public(), fresh.public()];
+        return Ok(describe(public, [standby, seal(fresh, passphrase.cloned()).await?]));
     }
     let (first, second) = (open(private_key).await?, open(&standby).await?);
     if intent.rotate {
-        keep_opened(&second, generate()?, passphrase).await
+        keep((*second).clone(), generate()?, passphrase).await
     } else {
-        keep_opened(&first, (*second).clone(), passphrase).await
+        keep((*first).clone(), (*second).clone(), passphrase).await
     }
-}
-
-async fn keep_opened(first: &PrivateKey, second: PrivateKey, passphrase: Option<&Secret<String>>) -> Result<Keys, Diagnostics> {
-    keep(first.clone(), second, passphrase).await
 }
 
 async fn keep(first: PrivateKey, second: PrivateKey, passphrase: Option<&Secret<String>>) -> Result<Keys, Diagnostics> {
     let public = [first.public(), second.public()];
-    let (first, second) = (seal(first, passphrase.cloned()).await?, seal(second, passphrase.cloned()).await?);
-    let mut keys = describe([&public[0], &public[1]], first);
-    keys.private = shelve(&second);
-    Ok(keys)
+    Ok(describe(public, [seal(first, passphrase.cloned()).await?, seal(second, passphrase.cloned()).await?]))
 }
 
-fn describe(public: [&PublicKey; 2], private_key: Secret<String>) -> Keys {
+fn describe(public: [PublicKey; 2], private_keys: [Secret<String>; 2]) -> Keys {
     Keys {
+        fingerprints: public.each_ref().map(|key| Attr::Known(key.fingerprint())),
         public: public.map(|key| Attr::Known(key.to_string())),
-        fingerprints: public.map(|key| Attr::Known(key.fingerprint())),
-        private_key: Attr::Known(private_key),
-        private: Private::default(),
+        private_keys: private_keys.map(Attr::Known),
     }
 }
 
@@ -207,21 +220,30 @@ async fn seal(key: PrivateKey, passphrase: Option<Secret<String>>) -> Result<Sec
     }
 }
 
-/// Key 2 is kept beside the state: nothing but a rotation has a use for it.
-fn shelve(standby: &Secret<String>) -> Private {
-    Private(json!({ "private_key_2": standby.expose() }).to_string().into_bytes())
+/// Earlier versions kept key 2 beside the state, where Terraform drops it when a provider dies in an update.
+fn shelved(private: &Private) -> Option<Secret<String>> {
+    let shelf: serde_json::Value = serde_json::from_slice(&private.0).ok()?;
+    shelf.get("private_key_2").and_then(serde_json::Value::as_str).map(Secret::from)
 }
 
-fn standby(private: &Private) -> Result<Secret<String>, Diagnostics> {
-    let shelf: Option<serde_json::Value> = serde_json::from_slice(&private.0).ok();
-    let standby = shelf.as_ref().and_then(|shelf| shelf.get("private_key_2")).and_then(serde_json::Value::as_str);
-    standby.map(Secret::from).ok_or_else(|| {
+/// Puts a key 2 that is kept beside the state into the state.
+pub(super) fn unshelve(mut kept: Kept<Model>) -> Kept<Model> {
+    if kept.model.private_key_2.is_null()
+        && let Some(standby) = shelved(&kept.private)
+    {
+        kept.model.private_key_2 = Attr::Known(standby);
+    }
+    kept
+}
+
+fn standby(prior: &Model, private: &Private) -> Result<Secret<String>, Diagnostics> {
+    prior.private_key_2.known().cloned().or_else(|| shelved(private)).ok_or_else(|| {
         let mut diagnostics = Diagnostics::new();
-        diagnostics.error(
-            at("rotation"),
-            "Key 2 is not in state",
-            "Its private half is kept beside this resource's state and is missing, so it cannot be promoted or encrypted anew. Restore the state from a backup, or replace the resource.",
+        let detail = format!(
+            "Its private half is missing from this resource's state, so it cannot be promoted or encrypted anew. Restore the state from a backup.\n\n{}",
+            way_out(prior)
         );
+        diagnostics.error(at("rotation"), "Key 2 is not in state", detail);
         diagnostics
     })
 }

@@ -98,6 +98,8 @@ fn computed() -> Vec<Attribute> {
             "The private key in use, in OpenSSH format, encrypted unless plain text was asked for; null with `supplied_key`.",
         )
         .sensitive(),
+        Attribute::computed("private_key_2", string(), "The private key that stands by, kept as `private_key` is: a rotation promotes it.")
+            .sensitive(),
         Attribute::computed("tunnel", Shape::Type(tunnel::object_type()), "What `ssh_tunnel` of a connection takes.").sensitive(),
     ]
 }

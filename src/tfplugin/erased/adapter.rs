@@ -199,14 +199,17 @@ impl<R: Resource> ErasedResource for Adapter<R> {
             }
             let given = proposed.clone();
             let change = Change { prior, config: configured(change.config)?, proposed: configured(proposed)?, private: change.private };
+            let mut warnings = self.inner.judge(&change.config);
+            answer((), &warnings)?;
             let planned = self.inner.plan(&call, change).await?;
-            answer((), &planned.warnings)?;
+            warnings.append(planned.warnings);
+            answer((), &warnings)?;
             let model = strip_write_only(&self.schema, planned.model.into_value());
             Ok(ErasedPlanned {
                 planned: restore_unknown_elements(&self.schema.block_type(), model, &given),
                 private: planned.private,
                 requires_replace: planned.requires_replace,
-                warnings: planned.warnings,
+                warnings,
             })
         }))
     }
