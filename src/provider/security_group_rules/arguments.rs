@@ -174,7 +174,7 @@ pub(super) fn traffic(rule: &RuleModel, at: &AttributePath, diagnostics: &mut Di
         (Attr::Null, Attr::Null, Attr::Null) => None,
         (Attr::Known(port), Attr::Null, Attr::Null) => Some((*port, *port)),
         (Attr::Null, Attr::Known(from), Attr::Known(to)) => Some((*from, *to)),
-        (Attr::Known(_) | Attr::Unknown, Attr::Known(_), _) | (Attr::Known(_) | Attr::Unknown, _, Attr::Known(_)) => {
+        (Attr::Known(_), Attr::Known(_), _) | (Attr::Known(_), _, Attr::Known(_)) => {
             let detail = "Give `port` for one port, or `from_port` and `to_port` for a range.";
             diagnostics.error(at.clone().attribute("port"), "Both a port and a range are given", detail);
             return None;

@@ -1,5 +1,6 @@
 //! Terraform's own judgement of a provider's answers, copied so that "inconsistent result" shows in a test and not before a user.
 
+pub mod ignore;
 pub mod propose;
 
 use crate::tfplugin::attribute_path::AttributePath;
@@ -175,7 +176,8 @@ fn compatible(r#type: &Type, before: &Value, after: &Value, path: &AttributePath
                 compatible(inner, this, that, path, &mut faults);
                 faults.is_empty()
             };
-            if !mutual(these, those, fits) {
+            // Unknown elements may turn out to be one, so a set may shrink; it never grows.
+            if !mutual(these, those, fits) || those.len() > these.len() {
                 faults.push(format!("`{path}` has other elements than planned"));
             }
         }

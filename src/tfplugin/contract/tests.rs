@@ -1,5 +1,6 @@
 //! One case for each rule of Terraform's.
 
+use super::ignore::{Ignored, ignore_changes};
 use super::propose::propose;
 use super::*;
 use crate::tfplugin::schema::{nested_list, nested_set, nested_single, set_of, string};
@@ -128,6 +129,11 @@ fn what_was_planned_is_what_is_applied() {
     assert_eq!(blamed("names", Value::List(vec!["a".into()])), [""; 0], "the unknown element may have been this one");
     assert_eq!(blamed("names", Value::List(vec![])), ["`names` has other elements than planned"]);
     assert_eq!(
+        blamed("names", Value::List(vec!["a".into(), "b".into(), "c".into()])),
+        ["`names` has other elements than planned"],
+        "one unknown element is one at the most"
+    );
+    assert_eq!(
         blamed("any", Value::List(vec![element("m".into()), object([("key", "other".into())])])),
         ["`any` has other elements than planned"]
     );
@@ -153,6 +159,19 @@ fn a_promise_about_an_unknown_value_holds() {
 fn a_plan_that_churns_shows() {
     let churned = with(with(applied(), "id", Value::UNKNOWN), "names", Value::List(vec!["a".into(), "b".into()]));
     assert_eq!(assert_no_change(&schema(), &applied(), &churned), ["`id` would change"]);
+}
+
+#[test]
+fn what_is_ignored_is_as_it_was_in_a_plan_and_as_it_is_written_in_apply() {
+    let prior = with(applied(), "name", "before".into());
+    let ignored = |names: &[&str]| Ignored::Attributes(names.iter().map(ToString::to_string).collect());
+    let planned = ignore_changes(&ignored(&["name", "secret_wo"]), Some(&prior), &configured());
+    assert!(*planned.field("name") == "before".into() && planned.field("secret_wo").is_null());
+    assert!(planned.field("one") == configured().field("one"));
+    assert!(ignore_changes(&Ignored::All, Some(&prior), &configured()) == prior);
+    for ignored in [Ignored::All, ignored(&["name"])] {
+        assert!(ignore_changes(&ignored, None, &configured()) == configured(), "a new object has nothing to be kept");
+    }
 }
 
 #[test]
