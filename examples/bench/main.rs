@@ -1,10 +1,11 @@
 //! `make bench`: what the provider costs, against `ssh -L` with psql and against terraform without it, measured in the same run. Arguments
-//! choose parts of it: `start`, `checks`, `plan`.
+//! choose parts of it: `start`, `checks`, `plan`, `scale`.
 
 mod path;
 mod plan;
 #[path = "../quickstart/provider.rs"]
 mod provider;
+mod scale;
 mod startup;
 mod table;
 
@@ -22,7 +23,7 @@ use self::table::{Amount, Figure, Target};
 const LARGEST_BINARY: Amount = Amount::Megabytes(18.0);
 
 /// What can be measured by itself.
-const PARTS: [&str; 3] = ["start", "checks", "plan"];
+const PARTS: [&str; 4] = ["start", "checks", "plan", "scale"];
 
 fn main() -> Result<()> {
     if std::env::args().nth(1).as_deref() == Some(path::ONE_CHECK) {
@@ -49,6 +50,11 @@ fn main() -> Result<()> {
     if wanted("plan") {
         step("terraform plan, with and without the provider")?;
         figures.extend(plan::measure(&provider)?);
+    }
+
+    if wanted("scale") {
+        step("terraform plan of a thousand objects of each resource")?;
+        figures.extend(scale::measure(&provider)?);
     }
 
     let mut out = std::io::stdout().lock();

@@ -57,7 +57,7 @@ pub fn measure(provider: &Path) -> Result<Vec<Figure>> {
 }
 
 /// Applies one object, and copies it in the state: an apply of 500 takes a quarter of a minute, in which terraform writes the state 500 times.
-fn prepare(terraform: &Terraform, configuration: &str, count: usize) -> Result<()> {
+pub fn prepare(terraform: &Terraform, configuration: &str, count: usize) -> Result<()> {
     terraform.write("main.tf", &configuration.replace("COUNT", "1"))?;
     terraform.run(&["init", "-input=false", "-no-color"])?.ok()?;
     terraform.apply()?.ok()?;

@@ -169,7 +169,7 @@ fn a_removed_argument_is_one_that_was_never_given() {
         .without("host_keys")
         .set("key_pairs", pairs(PASSPHRASE, ", rotation = 1"));
     bench.settle(&[&full]);
-    let lean = bench.tunnel().without("port").set("key_pairs", pairs(PASSPHRASE, ""));
+    let lean = bench.tunnel().without("port").set("key_pairs", format!("{{ passphrase_wo = {PASSPHRASE:?} }}"));
     bench.settle(&[&lean]);
     let tunnel = bench.attributes(TUNNEL);
     assert_eq!((&tunnel["port"], &tunnel["insecure_ignore_host_key"], &tunnel["tunnel"]["port"]), (&json!(22), &Value::Null, &json!(22)));

@@ -53,8 +53,11 @@ fn intent(prior: &Model, pairs: &KeyPairs) -> Intent {
     let plain = |pairs: &KeyPairs| pairs.allow_plaintext_in_state.known() == Some(&true);
     Intent {
         rotate: before.is_some_and(|before| rotation(pairs) > rotation(before)),
-        re_encrypt: before
-            .is_some_and(|before| before.passphrase_wo_version != pairs.passphrase_wo_version || plain(before) != plain(pairs)),
+        // A version that is left out from now on says nothing of another passphrase.
+        re_encrypt: before.is_some_and(|before| {
+            let other = !pairs.passphrase_wo_version.is_null() && before.passphrase_wo_version != pairs.passphrase_wo_version;
+            other || plain(before) != plain(pairs)
+        }),
     }
 }
 
