@@ -303,7 +303,7 @@ fn left_behind(prior: &Model, refusal: &Refusal) -> Diagnostics {
 fn may_not_read(refusal: &Refusal) -> bool {
     matches!(
         refusal.reason,
-        Reason::Account(AccountReason::Denied)
+        Reason::Account(AccountReason::Denied(_))
             | Reason::Bucket(
                 BucketReason::Denied { .. }
                     | BucketReason::KmsDenied { .. }

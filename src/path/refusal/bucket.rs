@@ -1,5 +1,6 @@
 //! Words about the bastion's key bucket.
 
+use super::denial::Denial;
 use crate::path::words::Words;
 
 /// What is wrong with the bucket or the object in it.
@@ -19,11 +20,13 @@ pub enum BucketReason {
     Denied {
         /// `bucket/key`.
         object: String,
+        /// What AWS says of it.
+        denial: Denial,
     },
     /// The object's KMS key may not be used.
     KmsDenied {
-        /// `kms:GenerateDataKey`, `kms:Decrypt`.
-        action: String,
+        /// What AWS says of it: `kms:GenerateDataKey`, `kms:Decrypt`.
+        denial: Denial,
         /// The key, as far as it is known.
         key: String,
     },
@@ -97,28 +100,8 @@ impl BucketReason {
                     "a bastion whose module names a region that does not exist never syncs a key: check its `region` too".to_owned(),
                 ],
             ),
-            Self::Denied { object } => Words::new(
-                "The bucket denies the call",
-                "S3 says the same for six reasons.",
-                [
-                    format!("the identity's policy: allow {action} on arn:aws:s3:::{object}"),
-                    "updating an object needs s3:PutObject and s3:GetObject; without s3:ListBucket, S3 says so of a missing object too"
-                        .to_owned(),
-                    "the bucket's policy, or its owner: another account's bucket has to allow this one".to_owned(),
-                    "a permissions boundary, a session policy or the organisation's policy".to_owned(),
-                    "a VPC endpoint's policy, where the calls leave through one".to_owned(),
-                    "`expected_bucket_owner` names another account".to_owned(),
-                ],
-            ),
-            Self::KmsDenied { action, key } => Words::new(
-                "The bucket's KMS key may not be used",
-                format!("S3 needs {action} on {key} for this identity. The bastion needs kms:Decrypt on the same key."),
-                [
-                    format!("allow {action} on that key in the identity's policy"),
-                    "and in the key's own policy, if it does not leave that to IAM".to_owned(),
-                    "`kms_key_id`: the bastion module's bucket_kms_key_arn".to_owned(),
-                ],
-            ),
+            Self::Denied { object, denial } => denied(object, denial, action),
+            Self::KmsDenied { denial, key } => kms_denied(key, denial),
             Self::KmsUnusable { key } => Words::new(
                 "The KMS key cannot be used",
                 format!("{key} does not exist in the bucket's region, is disabled, or is of another kind."),
@@ -176,8 +159,8 @@ impl BucketReason {
         vec![
             Self::Missing { bucket: "my-bastion".to_owned() },
             Self::Elsewhere { region: "eu-central-1".to_owned() },
-            Self::Denied { object: object() },
-            Self::KmsDenied { action: "kms:GenerateDataKey".to_owned(), key: key() },
+            Self::Denied { object: object(), denial: Denial::default() },
+            Self::KmsDenied { denial: Denial::read("not authorized to perform: kms:GenerateDataKey on resource: the key"), key: key() },
             Self::KmsUnusable { key: key() },
             Self::Foreign { object: object() },
             Self::Changed { object: object() },
@@ -185,5 +168,44 @@ impl BucketReason {
             Self::Cut { object: object() },
             Self::TooLarge { object: object() },
         ]
+    }
+}
+
+fn denied(object: &str, denial: &Denial, action: &str) -> Words {
+    const SUMMARY: &str = "The bucket denies the call";
+    let who = "see who it is: aws sts get-caller-identity".to_owned();
+    match (denial.means(), denial.remedy()) {
+        (Some(means), Some(remedy)) if denial.is_decided() => Words::new(SUMMARY, means, [remedy, who]),
+        (means, remedy) => Words::new(
+            SUMMARY,
+            means.unwrap_or_else(|| "S3 says the same for six reasons.".to_owned()),
+            [
+                remedy.unwrap_or_else(|| format!("the identity's policy: allow {action} on arn:aws:s3:::{object}")),
+                "updating an object needs s3:PutObject and s3:GetObject; without s3:ListBucket, S3 says so of a missing object too"
+                    .to_owned(),
+                "the bucket's policy, or its owner: another account's bucket has to allow this one".to_owned(),
+                "a permissions boundary, a session policy or the organization's policy".to_owned(),
+                "a VPC endpoint's policy, where the calls leave through one".to_owned(),
+                "`expected_bucket_owner` names another account".to_owned(),
+            ],
+        ),
+    }
+}
+
+fn kms_denied(key: &str, denial: &Denial) -> Words {
+    let action = denial.action().unwrap_or("a permission of KMS");
+    let means = denial.means().filter(|_| denial.is_decided()).map(|means| format!("{means} ")).unwrap_or_default();
+    let mut remedies = match denial.remedy().filter(|_| denial.is_decided()) {
+        Some(remedy) => vec![remedy],
+        None => vec![
+            format!("allow {action} on that key in the identity's policy"),
+            "and in the key's own policy, if it does not leave that to IAM".to_owned(),
+        ],
+    };
+    remedies.push("`kms_key_id`: the bastion module's bucket_kms_key_arn".to_owned());
+    Words {
+        summary: "The bucket's KMS key may not be used",
+        means: format!("{means}S3 needs {action} on {key} for this identity. The bastion needs kms:Decrypt on the same key."),
+        remedies,
     }
 }
