@@ -16,7 +16,7 @@ use super::name::{BucketName, ObjectKey};
 use crate::aws::Account;
 use crate::aws::answer::Answer;
 use crate::path::heard::Heard;
-use crate::path::refusal::{BucketReason, Reason, Refusal};
+use crate::path::refusal::{AccountReason, BucketReason, Reason, Refusal};
 
 /// The metadata by which an object is known as ours.
 const MARK: (&str, &str) = ("managed-by", "terraform-provider-bastion");
@@ -144,6 +144,7 @@ impl AuthorizedKeys {
     ///
     /// S3's refusal.
     pub async fn look(&self) -> Result<Option<Seen>, Refusal> {
+        const ACTION: &str = "s3:GetObject";
         let (bucket, key, owner) = (self.bucket.as_str(), self.key.to_string(), &self.owner);
         let head = |client: Client| client.head_object().bucket(bucket).key(&key).set_expected_bucket_owner(owner.clone()).send();
         match self.call(head).await? {
@@ -151,6 +152,24 @@ impl AuthorizedKeys {
                 Ok(Some(seen(head.e_tag(), head.version_id(), head.server_side_encryption(), head.ssekms_key_id(), mark(head.metadata()))))
             }
             Err(answer) if answer.status == 404 => Ok(None),
+            // The answer to HEAD has no body. Of those that all retries met, the status says enough.
+            Err(answer) if answer.status == 503 => Err(answer.refusal(ACTION, Reason::Account(AccountReason::Throttled))),
+            Err(answer) if (300..500).contains(&answer.status) && answer.code.is_empty() => self.look_by_reading().await,
+            Err(answer) => Err(self.refuse(ACTION, &answer)),
+        }
+    }
+
+    /// Looks by reading one byte, for S3 to say in words why it refused to do so without: an expired session, a wrong clock, a denial.
+    async fn look_by_reading(&self) -> Result<Option<Seen>, Refusal> {
+        let (bucket, key, owner) = (self.bucket.as_str(), self.key.to_string(), &self.owner);
+        let get = |client: Client| {
+            client.get_object().bucket(bucket).key(&key).range("bytes=0-0").set_expected_bucket_owner(owner.clone()).send()
+        };
+        match self.call(get).await? {
+            Ok(got) => {
+                Ok(Some(seen(got.e_tag(), got.version_id(), got.server_side_encryption(), got.ssekms_key_id(), mark(got.metadata()))))
+            }
+            Err(answer) if answer.code == "NoSuchKey" => Ok(None),
             Err(answer) => Err(self.refuse("s3:GetObject", &answer)),
         }
     }

@@ -9,6 +9,9 @@ const LONGEST_ACTION: usize = 128;
 /// The longest ARN that is shown; longer ones exist only for object keys, which the message names by itself.
 const LONGEST_RESOURCE: usize = 256;
 
+/// Introduces the policy that denies.
+const DENIES: &str = "with an explicit deny in ";
+
 /// What AWS's sentence names. All of it is absent where AWS only says "Access Denied".
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Denial {
@@ -17,6 +20,8 @@ pub struct Denial {
     /// The ARN.
     resource: Option<String>,
     decided: Option<Decided>,
+    /// The ARN of the policy that decided.
+    policy: Option<String>,
 }
 
 /// Which policy decided, and how.
@@ -91,9 +96,15 @@ impl Denial {
         let action = word(rest, LONGEST_ACTION).filter(|word| is_action(word));
         let resource = rest.split_once(" on resource: ").and_then(|(_, rest)| word(rest, LONGEST_RESOURCE)).filter(|word| is_arn(word));
         let kind = |introduction| rest.split_once(introduction).and_then(|(_, named)| policy(named));
-        let forbidden = kind("with an explicit deny in ").map(Decided::Forbidden);
+        let forbidden = kind(DENIES).map(Decided::Forbidden);
         let decided = forbidden.or_else(|| kind("because no ").map(Decided::NotAllowed));
-        Self { action: action.map(ToOwned::to_owned), resource: resource.map(ToOwned::to_owned), decided }
+        let policy = rest.split_once(DENIES).and_then(|(_, named)| named.split_once(": ")).and_then(|(_, arn)| word(arn, LONGEST_RESOURCE));
+        Self {
+            action: action.map(ToOwned::to_owned),
+            resource: resource.map(ToOwned::to_owned),
+            decided,
+            policy: policy.filter(|word| is_arn(word)).map(ToOwned::to_owned),
+        }
     }
 
     /// The action that was denied, if AWS names it.
@@ -124,9 +135,10 @@ impl Denial {
     pub(super) fn remedy(&self) -> Option<String> {
         let action = self.action()?;
         let on = self.resource().map(|resource| format!(" on {resource}")).unwrap_or_default();
+        let arn = self.policy.as_ref().map(|arn| format!(": {arn}")).unwrap_or_default();
         Some(match self.decided {
             Some(Decided::NotAllowed(policy)) => format!("allow {action}{on} {}", policy.place()),
-            Some(Decided::Forbidden(policy)) => format!("lift the explicit deny of {action}{on} {}", policy.place()),
+            Some(Decided::Forbidden(policy)) => format!("lift the explicit deny of {action}{on} {}{arn}", policy.place()),
             None => format!("allow {action}{on}"),
         })
     }
@@ -184,6 +196,10 @@ mod tests {
             read("s3:PutObject on resource: \"arn:aws:s3:::b/public-keys/x.pub\" with an explicit deny in a resource-based policy");
         assert_eq!(denial.means().unwrap(), "s3:PutObject is denied: an explicit deny (resource-based policy) overrides every allow.");
         assert_eq!(denial.resource(), Some("arn:aws:s3:::b/public-keys/x.pub"));
+        // Since 2026, AWS names the very policy where it may be known.
+        let arn = "arn:aws:organizations::123456789012:policy/o-abc/service_control_policy/p-def";
+        let denial = read(&format!("ec2:X on resource: arn:aws:ec2:::* with an explicit deny in a service control policy: {arn}. Encoded"));
+        assert!(denial.remedy().unwrap().ends_with(&format!("through its administrator: {arn}")), "{denial:?}");
         // Some calls name no resource.
         let denial = read("ec2:DescribeSecurityGroups because no identity-based policy allows the ec2:DescribeSecurityGroups action");
         assert_eq!(denial.remedy().unwrap(), "allow ec2:DescribeSecurityGroups in the identity's policy");
