@@ -9,6 +9,7 @@ mod bucket_path;
 mod cloud;
 mod connection;
 mod data_sources;
+mod denials;
 mod ephemeral;
 mod examples;
 mod faults;

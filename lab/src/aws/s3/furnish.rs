@@ -6,8 +6,8 @@ use hyper::{HeaderMap, Method, body::Bytes};
 use percent_encoding::utf8_percent_encode;
 
 use super::{
-    super::{Aws, call::Scope},
-    Answer, Bucket, Deny, Elsewhere, Encryption, FURNISHER, Request, S3,
+    super::{Aws, FURNISHER, call::Scope},
+    Answer, Bucket, Deny, Elsewhere, Encryption, Request, S3,
     client::{IN_PATH, S3Caller, child_text},
     kms::Condition,
 };

@@ -85,8 +85,8 @@ impl S3 {
         let mut answer = send(moto, &onward).await?;
         let missing = answer.status() == StatusCode::NOT_FOUND;
         // Who may not list is not told what is not there.
-        if missing && self.permitted(request, moto, "s3:ListBucket", &format!("arn:aws:s3:::{}", asked.bucket)).is_err() {
-            return Err(Refusal::with(StatusCode::FORBIDDEN, "AccessDenied", "Access Denied"));
+        if missing {
+            self.permitted(request, moto, "s3:ListBucket", &format!("arn:aws:s3:::{}", asked.bucket))?;
         }
         if let (Some(current), false) = (current, missing) {
             self.dress(&mut answer, asked, &current.kms_key.map_or(Encryption::Aes256, Encryption::Kms));
