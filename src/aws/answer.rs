@@ -4,6 +4,7 @@ use std::error::Error;
 
 use aws_credential_types::provider::error::CredentialsError;
 use aws_sdk_sts::error::{ProvideErrorMetadata, SdkError};
+use aws_sdk_sts::operation::assume_role::AssumeRoleError;
 use aws_smithy_runtime_api::client::orchestrator::HttpResponse;
 
 use crate::path::heard::Heard;
@@ -153,6 +154,10 @@ fn reason(error: &CredentialsError, profile: Option<String>) -> AccountReason {
 
 /// The verdict on a search for credentials that found none.
 pub(super) fn unsigned(error: &CredentialsError, profile: Option<String>) -> Refusal {
+    let refused = chain(error).find_map(|cause| cause.downcast_ref::<SdkError<AssumeRoleError, HttpResponse>>());
+    if let Some(answer) = refused.map(Answer::of).filter(|answer| matches!(answer.ending, Ending::Refused)) {
+        return unassumed(&answer);
+    }
     let reason = reason(error, profile);
     let heard = match reason {
         // What the SDK lists of its own search is nobody's answer, and the words of the refusal say it better.
@@ -160,6 +165,15 @@ pub(super) fn unsigned(error: &CredentialsError, profile: Option<String>) -> Ref
         _ => Heard::from_text(&innermost(error)),
     };
     Refusal { reason: Reason::Account(reason), heard, action: "sts:GetCallerIdentity" }
+}
+
+/// The verdict on a role that was not to be had. Where STS does not say which policy decided, either side's may have.
+fn unassumed(answer: &Answer) -> Refusal {
+    let reason = match answer.account_reason() {
+        AccountReason::Denied(denial) if !denial.is_decided() => AccountReason::CredentialsFailed,
+        reason => reason,
+    };
+    answer.refusal("sts:AssumeRole", Reason::Account(reason))
 }
 
 /// The cause at the bottom: what the layers above say is "dispatch failure" and the like.

@@ -53,6 +53,26 @@ fn the_end_of_a_sentence_is_heard() {
 }
 
 #[test]
+fn a_role_that_is_not_to_be_had_is_told_in_the_words_of_sts() {
+    let mut cloud = Cloud::new();
+    let bucket = cloud.aws.make_bucket("bastion", BucketOptions::default()).unwrap();
+    cloud.arguments = "assume_role = { role_arn = \"arn:aws:iam::210987654321:role/terraform\" }".to_owned();
+    let sentence = "User: arn:aws:iam::123456789012:user/ci is not authorized to perform: sts:AssumeRole on resource: \
+                    arn:aws:iam::210987654321:role/terraform";
+    let said = |message: &str| {
+        cloud.aws.fault("AssumeRole", Fault::answer(403, "AccessDenied", message));
+        let said = cloud.apply(&[&keys(&bucket)]).failed().unwrap();
+        cloud.aws.heal();
+        said
+    };
+    let either = ["from sts:AssumeRole.", "a role has to trust this identity", "account/credentials-failed"];
+    assert_says(&said(sentence), &either);
+    let decided = said(&format!("{sentence} because no role trust policy allows the sts:AssumeRole action"));
+    let remedy = "allow sts:AssumeRole on arn:aws:iam::210987654321:role/terraform in the trust policy of the role";
+    assert_says(&decided, &["no role trust policy allows it", remedy, "account/denied"]);
+}
+
+#[test]
 fn what_a_head_cannot_say_is_asked_for() {
     let (cloud, keys) = with_keys();
     let denied = "User: arn:aws:iam::1:user/x is not authorized to perform: s3:GetObject on resource: \"arn:aws:s3:::b/k\" because no \

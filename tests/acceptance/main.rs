@@ -15,6 +15,7 @@ mod examples;
 mod faults;
 mod functions;
 mod lifecycle;
+mod permissions;
 mod rotation;
 mod secrets;
 mod security_group_client;

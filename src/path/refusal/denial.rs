@@ -144,7 +144,8 @@ impl Denial {
     }
 
     /// Whether AWS said which policy decided: then no other cause has to be considered.
-    pub(super) const fn is_decided(&self) -> bool {
+    #[must_use]
+    pub const fn is_decided(&self) -> bool {
         self.decided.is_some()
     }
 }
