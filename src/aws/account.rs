@@ -19,6 +19,7 @@ use tokio_util::sync::CancellationToken;
 
 use super::answer::{self, Answer};
 use super::arrivals::Arrivals;
+use super::authorized_keys::Process;
 use super::http;
 use super::security_group_rules::Groups;
 use super::settings::{Addressing, AssumeRole, Settings};
@@ -56,6 +57,8 @@ struct Inner {
     groups: Groups,
     /// Who makes or changes what.
     arrivals: Arrivals,
+    /// What is known of keys' objects and of their store.
+    objects: Process,
 }
 
 impl Account {
@@ -69,6 +72,7 @@ impl Account {
             regions: Mutex::default(),
             groups: Groups::default(),
             arrivals: Arrivals::default(),
+            objects: Process::default(),
         }))
     }
 
@@ -86,6 +90,19 @@ impl Account {
     /// The creates and updates of this process.
     pub(super) fn arrivals(&self) -> &Arrivals {
         &self.0.arrivals
+    }
+
+    /// What this process knows of keys' objects.
+    pub(super) fn objects(&self) -> &Process {
+        &self.0.objects
+    }
+
+    /// The store's address, if it is another than Amazon's default.
+    pub(super) async fn s3_endpoint(&self) -> Result<Option<String>, Refusal> {
+        let config = self.config().await?;
+        let given = self.0.settings.endpoints.s3.clone();
+        let loaded = || configured_endpoint(config, "S3").or_else(|| config.endpoint_url().map(ToOwned::to_owned));
+        Ok(given.or_else(loaded))
     }
 
     /// A client for security groups. A stop ends the search for credentials at once, however long a source takes.
@@ -123,7 +140,7 @@ impl Account {
         if let Some(region) = region {
             builder = builder.region(Region::new(region.to_owned()));
         }
-        let overridden = settings.endpoints.s3.is_some() || config.endpoint_url().is_some() || configured_endpoint(config, "S3");
+        let overridden = self.s3_endpoint().await?.is_some();
         builder = builder.force_path_style(overridden || settings.addressing == Addressing::Path);
         Ok(aws_sdk_s3::Client::from_conf(builder.build()))
     }
@@ -244,9 +261,8 @@ impl fmt::Debug for Found {
     }
 }
 
-/// Whether environment or profile give a service an endpoint of its own.
-fn configured_endpoint(config: &SdkConfig, service: &'static str) -> bool {
-    let key = ServiceConfigKey::builder().service_id(service).env("AWS_ENDPOINT_URL").profile("endpoint_url").build();
-    let Ok(key) = key else { return false };
-    config.service_config().is_some_and(|loaded| loaded.load_config(key).is_some())
+/// The endpoint that environment or profile give a service of its own.
+fn configured_endpoint(config: &SdkConfig, service: &'static str) -> Option<String> {
+    let key = ServiceConfigKey::builder().service_id(service).env("AWS_ENDPOINT_URL").profile("endpoint_url").build().ok()?;
+    config.service_config()?.load_config(key)
 }

@@ -5,6 +5,8 @@ mod account;
 mod arguments;
 mod authorized_keys;
 mod authorized_keys_localstack;
+mod authorized_keys_ownership;
+mod authorized_keys_stores;
 mod bucket_path;
 mod cloud;
 mod connection;

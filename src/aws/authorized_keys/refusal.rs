@@ -2,7 +2,7 @@
 
 use super::object::AuthorizedKeys;
 use crate::aws::answer::{Answer, Ending};
-use crate::path::refusal::{BucketReason, Reason, Refusal};
+use crate::path::refusal::{AccountReason, BucketReason, Reason, Refusal};
 
 impl AuthorizedKeys {
     /// `bucket/key`, as an import takes it.
@@ -38,6 +38,21 @@ impl AuthorizedKeys {
             _ => None,
         }
     }
+}
+
+/// Whether an object is there, as far as it could be seen, and may not be read: who may not read it can still write it.
+#[must_use]
+pub fn unreadable(refusal: &Refusal) -> bool {
+    matches!(
+        refusal.reason,
+        Reason::Account(AccountReason::Denied(_))
+            | Reason::Bucket(
+                BucketReason::Denied { .. }
+                    | BucketReason::KmsDenied { .. }
+                    | BucketReason::KmsUnusable { .. }
+                    | BucketReason::TooLarge { .. }
+            )
+    )
 }
 
 /// The key's ARN in AWS's sentence, which names the caller's first.

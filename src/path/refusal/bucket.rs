@@ -35,10 +35,27 @@ pub enum BucketReason {
         /// The key, as far as it is known.
         key: String,
     },
-    /// The object exists and is not ours.
+    /// The object exists and bears no mark of this provider's.
     Foreign {
         /// `bucket/key`.
         object: String,
+    },
+    /// Others claim the object, and it is not what is wanted.
+    Owned {
+        /// `bucket/key`.
+        object: String,
+        /// Who, each quoted as code.
+        owners: String,
+    },
+    /// The store ignores the conditions of a write.
+    Unconditional {
+        /// Name and port.
+        store: String,
+    },
+    /// A listing of the bucket was cut.
+    Unlisted {
+        /// Its name.
+        bucket: String,
     },
     /// The object was changed by somebody else since it was read.
     Changed {
@@ -71,6 +88,9 @@ impl BucketReason {
             Self::KmsDenied { .. } => "kms-denied",
             Self::KmsUnusable { .. } => "kms-unusable",
             Self::Foreign { .. } => "foreign-object",
+            Self::Owned { .. } => "owned",
+            Self::Unconditional { .. } => "unconditional",
+            Self::Unlisted { .. } => "unlisted",
             Self::Changed { .. } => "changed",
             Self::ObjectMissing { .. } => "object-missing",
             Self::Cut { .. } => "cut",
@@ -137,12 +157,33 @@ impl BucketReason {
             ),
             Self::Foreign { object } => Words::new(
                 "The object exists already",
-                format!("`{object}` was not made by this resource. It was not touched."),
+                format!("`{object}` does not bear this provider's mark. It was not touched."),
                 [
                     format!("to manage it as it is: terraform import ADDRESS {object}"),
                     "to take it over and overwrite it: `adopt = true`".to_owned(),
                     "or choose another `user`".to_owned(),
                 ],
+            ),
+            Self::Owned { object, owners } => Words::new(
+                "The login belongs to another owner",
+                format!("`{object}` holds other lines than the ones wanted here, for {owners}. It was not touched."),
+                [
+                    "another `user`: one login has one set of keys".to_owned(),
+                    "to take it over from them and overwrite it: `adopt = true`".to_owned(),
+                    "an owner that no state knows any more was left by a run that was killed: bastion leftovers BUCKET lists it".to_owned(),
+                    "`earlier-version` stands for whoever made it with a version that noted no owner: terraform import takes it over"
+                        .to_owned(),
+                ],
+            ),
+            Self::Unconditional { store } => Words::new(
+                "The store ignores the conditions of a write",
+                format!("{store} wrote over an object on the condition that it must not. Somebody else's keys could be overwritten there."),
+                ["keep the keys in a store that honours If-None-Match and If-Match: Amazon S3, or a newer version of this one".to_owned()],
+            ),
+            Self::Unlisted { bucket } => Words::new(
+                "The bucket cannot be listed to its end",
+                format!("`{bucket}` holds more objects under the prefix than any bastion has logins."),
+                ["name a longer prefix".to_owned()],
             ),
             _ => Words::new(
                 "The object cannot be read",
@@ -163,6 +204,9 @@ impl BucketReason {
             Self::KmsDenied { denial: Denial::read("not authorized to perform: kms:GenerateDataKey on resource: the key"), key: key() },
             Self::KmsUnusable { key: key() },
             Self::Foreign { object: object() },
+            Self::Owned { object: object(), owners: "`neosync/prod`, `3f9c2a71d04be865`".to_owned() },
+            Self::Unconditional { store: "minio.internal:9000".to_owned() },
+            Self::Unlisted { bucket: "my-bastion".to_owned() },
             Self::Changed { object: object() },
             Self::ObjectMissing { object: object() },
             Self::Cut { object: object() },

@@ -146,6 +146,11 @@ impl Aws {
         self.with_state(async |state, _| state.s3.elsewhere = answer);
     }
 
+    /// Ignores the conditions of writes from now on, as some stores do that only look like S3.
+    pub fn ignore_conditions(&self) {
+        self.with_state(async |state, _| state.s3.unconditional = true);
+    }
+
     /// Puts an object as the bucket's settings have it; gives its ETag, without quotes.
     pub fn put_object(&self, bucket: &str, key: &str, body: impl AsRef<[u8]>) -> Result<String> {
         self.put_object_with(bucket, key, body, &[])

@@ -61,6 +61,8 @@ pub(crate) struct S3 {
     /// What callers may do; all of it without one.
     pub(crate) policy: Option<Policy>,
     elsewhere: Elsewhere,
+    /// Whether the conditions of writes are ignored, as some stores do that only look like S3.
+    unconditional: bool,
     /// ETags of objects under KMS, by bucket, key and version.
     etags: HashMap<(String, String, String), String>,
 }
