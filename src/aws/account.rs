@@ -155,8 +155,8 @@ impl Account {
     }
 
     async fn config(&self) -> Result<&SdkConfig, Refusal> {
-        let config = self.0.config.get_or_init(|| self.load()).await.as_ref().map_err(Clone::clone)?;
-        self.0.admitted.get_or_try_init(|| self.admit(config)).await?;
+        let config = self.0.config.get_or_init(|| Box::pin(self.load())).await.as_ref().map_err(Clone::clone)?;
+        self.0.admitted.get_or_try_init(|| Box::pin(self.admit(config))).await?;
         Ok(config)
     }
 

@@ -245,7 +245,10 @@ fn each_refusal_of_s3_has_words_of_its_own() {
     says(&block(&bucket), &["The bucket denies the call", &format!("allow s3:PutObject on arn:aws:s3:::{bucket}/{KEY}"), "bucket/denied"]);
     cloud.aws.deny_nothing();
     cloud.aws.deny(Deny::of("kms:GenerateDataKey"));
-    says(&block(&bucket), &["KMS key may not be used", "allow kms:GenerateDataKey on that key", &key, "bucket/kms-denied"]);
+    says(
+        &block(&bucket),
+        &["KMS key may not be used", &format!("allow kms:GenerateDataKey on {key} in the identity's policy"), &key, "bucket/kms-denied"],
+    );
     cloud.aws.deny_nothing();
     let wrong = key.replace("key/", "key/0");
     says(&block(&bucket).text("kms_key_id", &wrong), &["The KMS key cannot be used", "bucket/kms-unusable"]);

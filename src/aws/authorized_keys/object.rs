@@ -244,7 +244,8 @@ where
     F: Future<Output = Result<T, SdkError<E, HttpResponse>>>,
 {
     let known = account.region_of(bucket.as_str());
-    let answer = match send(account.s3(known.as_deref()).await?).await {
+    // A call of the SDK's is tens of kilobytes of state, which would stand on the stack once for each that calls it.
+    let answer = match Box::pin(send(account.s3(known.as_deref()).await?)).await {
         Ok(done) => return Ok(Ok(done)),
         Err(error) => Answer::of(&error),
     };
@@ -254,7 +255,7 @@ where
         Some(region) => {
             let client = account.s3(Some(region)).await?;
             account.note_region(bucket.as_str(), region);
-            Ok(send(client).await.map_err(|error| Answer::of(&error)))
+            Ok(Box::pin(send(client)).await.map_err(|error| Answer::of(&error)))
         }
     }
 }

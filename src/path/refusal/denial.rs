@@ -12,11 +12,14 @@ const LONGEST_RESOURCE: usize = 256;
 /// Introduces the policy that denies.
 const DENIES: &str = "with an explicit deny in ";
 
-/// What AWS's sentence names. All of it is absent where AWS only says "Access Denied".
+/// What AWS's sentence names. Nothing, where AWS only says "Access Denied".
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
-pub struct Denial {
+pub struct Denial(Option<Box<Named>>);
+
+#[derive(Clone, Debug, PartialEq, Eq)]
+struct Named {
     /// `ec2:CreateTags`; it need not be the call's own.
-    action: Option<String>,
+    action: String,
     /// The ARN.
     resource: Option<String>,
     decided: Option<Decided>,
@@ -93,36 +96,36 @@ impl Denial {
     pub fn read(message: &str) -> Self {
         let message = message.get(..message.floor_char_boundary(WINDOW)).unwrap_or_default();
         let Some((_, rest)) = message.split_once("not authorized to perform: ") else { return Self::default() };
-        let action = word(rest, LONGEST_ACTION).filter(|word| is_action(word));
+        let Some(action) = word(rest, LONGEST_ACTION).filter(|word| is_action(word)) else { return Self::default() };
         let resource = rest.split_once(" on resource: ").and_then(|(_, rest)| word(rest, LONGEST_RESOURCE)).filter(|word| is_arn(word));
         let kind = |introduction| rest.split_once(introduction).and_then(|(_, named)| policy(named));
         let forbidden = kind(DENIES).map(Decided::Forbidden);
         let decided = forbidden.or_else(|| kind("because no ").map(Decided::NotAllowed));
         let policy = rest.split_once(DENIES).and_then(|(_, named)| named.split_once(": ")).and_then(|(_, arn)| word(arn, LONGEST_RESOURCE));
-        Self {
-            action: action.map(ToOwned::to_owned),
+        Self(Some(Box::new(Named {
+            action: action.to_owned(),
             resource: resource.map(ToOwned::to_owned),
             decided,
             policy: policy.filter(|word| is_arn(word)).map(ToOwned::to_owned),
-        }
+        })))
     }
 
     /// The action that was denied, if AWS names it.
     #[must_use]
     pub fn action(&self) -> Option<&str> {
-        self.action.as_deref()
+        self.0.as_ref().map(|named| &*named.action)
     }
 
     /// The ARN that it was denied on, if AWS names it.
     #[must_use]
     pub fn resource(&self) -> Option<&str> {
-        self.resource.as_deref()
+        self.0.as_ref()?.resource.as_deref()
     }
 
     /// One sentence: what was denied, and by what. `None` if AWS says neither.
     pub(super) fn means(&self) -> Option<String> {
-        let action = self.action()?;
-        Some(match self.decided {
+        let Named { action, decided, .. } = self.0.as_deref()?;
+        Some(match decided {
             Some(Decided::NotAllowed(policy)) => format!("{action} is denied: no {} allows it.", policy.name()),
             Some(Decided::Forbidden(policy)) => {
                 format!("{action} is denied: an explicit deny ({}) overrides every allow.", policy.name())
@@ -133,10 +136,10 @@ impl Denial {
 
     /// What lifts exactly this denial. `None` if AWS does not name the action.
     pub(super) fn remedy(&self) -> Option<String> {
-        let action = self.action()?;
-        let on = self.resource().map(|resource| format!(" on {resource}")).unwrap_or_default();
-        let arn = self.policy.as_ref().map(|arn| format!(": {arn}")).unwrap_or_default();
-        Some(match self.decided {
+        let Named { action, resource, decided, policy: arn } = self.0.as_deref()?;
+        let on = resource.as_ref().map(|resource| format!(" on {resource}")).unwrap_or_default();
+        let arn = arn.as_ref().map(|arn| format!(": {arn}")).unwrap_or_default();
+        Some(match decided {
             Some(Decided::NotAllowed(policy)) => format!("allow {action}{on} {}", policy.place()),
             Some(Decided::Forbidden(policy)) => format!("lift the explicit deny of {action}{on} {}{arn}", policy.place()),
             None => format!("allow {action}{on}"),
@@ -145,8 +148,8 @@ impl Denial {
 
     /// Whether AWS said which policy decided: then no other cause has to be considered.
     #[must_use]
-    pub const fn is_decided(&self) -> bool {
-        self.decided.is_some()
+    pub fn is_decided(&self) -> bool {
+        self.0.as_ref().is_some_and(|named| named.decided.is_some())
     }
 }
 
