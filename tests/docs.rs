@@ -82,6 +82,17 @@ fn page(name: &str, kind: &str, schema: &Schema, example: &str, import: Option<&
     writeln!(page, "## Example Usage\n\n```terraform\n{}\n```\n\n## Schema", self::example(example).trim_end()).unwrap();
     sections(&mut page, &schema.attributes);
     nested(&mut page, "", &schema.attributes);
+    let beside = |name: &str| fs::read_to_string(root().join("examples").join(example).with_file_name(name)).ok();
+    if let Some(policy) = beside("policy.json") {
+        writeln!(
+            page,
+            "\n## Permissions\n\nThe least that the identity needs as which Terraform runs, with your own names in place of the example's. \
+             What each action is for stands in [docs/SECURITY.md](../SECURITY.md#what-it-needs-of-aws); without one of them, the message of \
+             the call that needs it names it.\n\n```json\n{}\n```",
+            policy.trim_end()
+        )
+        .unwrap();
+    }
     if let Some(import) = import.and_then(|import| fs::read_to_string(root().join("examples").join(import)).ok()) {
         writeln!(page, "\n## Import\n\n```shell\n{}\n```", import.trim_end()).unwrap();
     }

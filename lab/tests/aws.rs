@@ -8,7 +8,7 @@ use std::{
     time::{Duration, Instant},
 };
 
-use lab::{Allow, Aws, Direction, Fault, On};
+use lab::{Allow, Aws, Direction, Fault, On, Policy};
 
 mod support;
 use support::LIMIT;
@@ -574,4 +574,48 @@ fn it_is_gone_with_its_value() {
     TcpStream::connect(&address).unwrap();
     drop(aws);
     assert!(TcpStream::connect(&address).is_err());
+}
+
+#[test]
+fn what_the_policy_does_not_allow_is_refused_in_amazons_words() {
+    let aws = Aws::start().unwrap();
+    let group = aws.make_vpc_group("bastion").unwrap();
+    let allow = |actions: &[&str]| {
+        let policy = format!(
+            "{{\"Version\": \"2012-10-17\", \"Statement\": [{{\"Effect\": \"Allow\", \"Action\": {actions:?}, \"Resource\": \"*\"}}]}}"
+        );
+        aws.allow_only(&Policy::parse(&policy).unwrap());
+    };
+    let plain = tcp(&group, "22", IPV4, "10.0.0.1/32");
+    let tags = [("TagSpecification.1.ResourceType", "security-group-rule"), ("TagSpecification.1.Tag.1.Key", "a")];
+    let tagged = [plain.clone(), tags.to_vec()].concat();
+    let denied = |heard: Heard, action: &str, on: &str| {
+        let (code, words) = bad(heard);
+        let account = aws.account_id();
+        let start = format!(
+            "You are not authorized to perform this operation. User: arn:aws:iam::{account}:user/lab is not authorized to perform: {action}{on} \
+             because no identity-based policy allows the {action} action. Encoded authorization failure message: "
+        );
+        assert_eq!((code.as_str(), &words[..start.len().min(words.len())]), ("UnauthorizedOperation", start.as_str()));
+        assert!(words.len() > start.len() + 500, "{words}");
+    };
+    let arn = |rest: &str| format!(" on resource: arn:aws:ec2:{}:{}:{rest}", aws.region(), aws.account_id());
+    allow(&["ec2:CreateTags"]);
+    denied(ec2(&aws, INGRESS, &tagged), "ec2:AuthorizeSecurityGroupIngress", &arn(&format!("security-group/{group}")));
+    denied(ec2(&aws, "DescribeSecurityGroupRules", &[]), "ec2:DescribeSecurityGroupRules", "");
+    // The tags of a call need a permission of their own.
+    allow(&["ec2:AuthorizeSecurityGroupIngress"]);
+    denied(ec2(&aws, INGRESS, &tagged), "ec2:CreateTags", &arn("security-group-rule/*"));
+    // Only tried, it is refused for the same reason, or says that it would be done.
+    let tried = |parameters: &[(&'static str, &'static str)]| [plain.clone(), parameters.to_vec(), vec![("DryRun", "true")]].concat();
+    denied(ec2(&aws, INGRESS, &tried(&tags)), "ec2:CreateTags", &arn("security-group-rule/*"));
+    assert_eq!(bad(ec2(&aws, INGRESS, &tried(&[]))).0, "DryRunOperation");
+    let made = good(ec2(&aws, INGRESS, &plain));
+    let id = field(&made, "securityGroupRuleId");
+    for action in ["CreateTags", "DeleteTags"] {
+        let on = arn(&format!("security-group-rule/{id}"));
+        denied(ec2(&aws, action, &[("ResourceId.1", id), ("Tag.1.Key", "a")]), &format!("ec2:{action}"), &on);
+    }
+    // Furnishing needs no permission.
+    aws.allow(&group, &Allow::tcp(Direction::Ingress, 22, "10.0.0.2/32")).unwrap();
 }

@@ -1,20 +1,25 @@
 //! An account: clients for its APIs, made when they are first needed.
 
 use std::collections::HashMap;
+use std::fmt;
 use std::sync::{Arc, Mutex, PoisonError};
-use std::time::Duration;
+use std::time::{Duration, SystemTime};
 
 use aws_config::default_provider::credentials::DefaultCredentialsChain;
 use aws_config::sts::AssumeRoleProvider;
 use aws_config::{BehaviorVersion, FrameworkMetadata, Region, SdkConfig};
-use aws_credential_types::provider::ProvideCredentials;
+use aws_credential_types::Credentials;
+use aws_credential_types::provider::future::ProvideCredentials as Providing;
+use aws_credential_types::provider::{ProvideCredentials, SharedCredentialsProvider};
 use aws_smithy_types::retry::RetryConfig;
 use aws_smithy_types::timeout::TimeoutConfig;
 use aws_types::service_config::ServiceConfigKey;
 use tokio::sync::OnceCell;
+use tokio_util::sync::CancellationToken;
 
 use super::answer::{self, Answer};
 use super::arrivals::Arrivals;
+use super::authorized_keys::Process;
 use super::http;
 use super::security_group_rules::Groups;
 use super::settings::{Addressing, AssumeRole, Settings};
@@ -23,6 +28,12 @@ use crate::path::refusal::{AccountReason, Reason, Refusal};
 
 /// How the calls name their sender.
 const NAME: &str = "terraform-provider-bastion";
+
+/// What is asked for whoever signs, and what a search for credentials counts as.
+const IDENTITY: &str = "sts:GetCallerIdentity";
+
+/// How long credentials have to be good for to be handed on: as the SDK's own cache has it.
+const FRESH: Duration = Duration::from_secs(10);
 
 /// How long one try of a call may take: each answers within a second, and a loaded API within some.
 const TRY: Duration = Duration::from_secs(30);
@@ -37,16 +48,17 @@ pub struct Account(Arc<Inner>);
 
 struct Inner {
     settings: Settings,
-    config: OnceCell<SdkConfig>,
+    /// Loaded once, also if that fails: the chain gives its first caller another error than the next.
+    config: OnceCell<Result<SdkConfig, Refusal>>,
     admitted: OnceCell<()>,
-    /// Whether there are credentials, asked once: the chain gives its first caller another error than the next.
-    signing: OnceCell<Result<(), Refusal>>,
     /// Where buckets turned out to be.
     regions: Mutex<HashMap<String, String>>,
     /// Whose turn it is at a security group.
     groups: Groups,
     /// Who makes or changes what.
     arrivals: Arrivals,
+    /// What is known of keys' objects and of their store.
+    objects: Process,
 }
 
 impl Account {
@@ -57,10 +69,10 @@ impl Account {
             settings,
             config: OnceCell::new(),
             admitted: OnceCell::new(),
-            signing: OnceCell::new(),
             regions: Mutex::default(),
             groups: Groups::default(),
             arrivals: Arrivals::default(),
+            objects: Process::default(),
         }))
     }
 
@@ -80,13 +92,32 @@ impl Account {
         &self.0.arrivals
     }
 
-    /// A client for security groups.
+    /// What this process knows of keys' objects.
+    pub(super) fn objects(&self) -> &Process {
+        &self.0.objects
+    }
+
+    /// The store's address, if it is another than Amazon's default.
+    pub(super) async fn s3_endpoint(&self) -> Result<Option<String>, Refusal> {
+        let config = self.config().await?;
+        let given = self.0.settings.endpoints.s3.clone();
+        let loaded = || configured_endpoint(config, "S3").or_else(|| config.endpoint_url().map(ToOwned::to_owned));
+        Ok(given.or_else(loaded))
+    }
+
+    /// A client for security groups. A stop ends the search for credentials at once, however long a source takes.
     ///
     /// # Errors
     ///
-    /// No region, or credentials for another account than an allowed one.
-    pub async fn ec2(&self) -> Result<aws_sdk_ec2::Client, Refusal> {
-        let config = self.config().await?;
+    /// No region, no credentials, or credentials for another account than an allowed one.
+    pub async fn ec2(&self, cancelled: &CancellationToken) -> Result<aws_sdk_ec2::Client, Refusal> {
+        let config = tokio::select! {
+            biased;
+            config = self.config() => config?,
+            () = cancelled.cancelled() => {
+                return Err(Refusal { reason: Reason::Account(AccountReason::Interrupted), heard: Heard::default(), action: IDENTITY });
+            }
+        };
         let mut builder = aws_sdk_ec2::config::Builder::from(config);
         if let Some(url) = &self.0.settings.endpoints.ec2 {
             builder = builder.endpoint_url(url);
@@ -109,7 +140,7 @@ impl Account {
         if let Some(region) = region {
             builder = builder.region(Region::new(region.to_owned()));
         }
-        let overridden = settings.endpoints.s3.is_some() || config.endpoint_url().is_some() || configured_endpoint(config, "S3");
+        let overridden = self.s3_endpoint().await?.is_some();
         builder = builder.force_path_style(overridden || settings.addressing == Addressing::Path);
         Ok(aws_sdk_s3::Client::from_conf(builder.build()))
     }
@@ -124,9 +155,8 @@ impl Account {
     }
 
     async fn config(&self) -> Result<&SdkConfig, Refusal> {
-        let config = self.0.config.get_or_try_init(|| self.load()).await?;
-        self.0.signing.get_or_init(|| self.find_credentials(config)).await.clone()?;
-        self.0.admitted.get_or_try_init(|| self.admit(config)).await?;
+        let config = self.0.config.get_or_init(|| Box::pin(self.load())).await.as_ref().map_err(Clone::clone)?;
+        self.0.admitted.get_or_try_init(|| Box::pin(self.admit(config))).await?;
         Ok(config)
     }
 
@@ -147,16 +177,22 @@ impl Account {
         }
         let config = loader.load().await;
         if config.region().is_none() {
-            return Err(Refusal {
-                reason: Reason::Account(AccountReason::NoRegion),
-                heard: Heard::default(),
-                action: "sts:GetCallerIdentity",
-            });
+            return Err(Refusal { reason: Reason::Account(AccountReason::NoRegion), heard: Heard::default(), action: IDENTITY });
         }
-        match &settings.assume_role {
-            Some(role) => Ok(self.assumed(config, role).await),
-            None => Ok(config),
-        }
+        let config = match &settings.assume_role {
+            Some(role) => self.assumed(config, role).await,
+            None => config,
+        };
+        let Some(source) = config.credentials_provider() else { return Ok(config) };
+        let found = match source.provide_credentials().await {
+            Ok(found) => found,
+            Err(error) => {
+                let profile = settings.profile.clone().or_else(|| std::env::var("AWS_PROFILE").ok()).filter(|name| !name.is_empty());
+                return Err(answer::unsigned(&error, profile));
+            }
+        };
+        let provider = SharedCredentialsProvider::new(Found { first: Mutex::new(Some(found)), source });
+        Ok(config.into_builder().credentials_provider(provider).build())
     }
 
     /// The same configuration in another role.
@@ -174,19 +210,11 @@ impl Account {
             Some(source) => builder.build_from_provider(source).await,
             None => builder.build_from_provider(DefaultCredentialsChain::builder().build().await).await,
         };
-        config.into_builder().credentials_provider(aws_types::sdk_config::SharedCredentialsProvider::new(provider)).build()
-    }
-
-    async fn find_credentials(&self, config: &SdkConfig) -> Result<(), Refusal> {
-        let Some(source) = config.credentials_provider() else { return Ok(()) };
-        let Err(error) = source.provide_credentials().await else { return Ok(()) };
-        let profile = self.0.settings.profile.clone().or_else(|| std::env::var("AWS_PROFILE").ok()).filter(|name| !name.is_empty());
-        Err(answer::unsigned(&error, profile))
+        config.into_builder().credentials_provider(SharedCredentialsProvider::new(provider)).build()
     }
 
     /// Asks whose credentials they are, once, if it matters.
     async fn admit(&self, config: &SdkConfig) -> Result<(), Refusal> {
-        const ACTION: &str = "sts:GetCallerIdentity";
         let settings = &self.0.settings;
         if settings.allowed_account_ids.is_empty() {
             return Ok(());
@@ -196,19 +224,45 @@ impl Account {
             builder = builder.endpoint_url(url);
         }
         let asked = aws_sdk_sts::Client::from_conf(builder.build()).get_caller_identity().send().await;
-        let identity = asked.map_err(|error| Answer::of(&error).refusal_of_account(ACTION))?;
+        let identity = asked.map_err(|error| Answer::of(&error).refusal_of_account(IDENTITY))?;
         let found = identity.account().unwrap_or_default();
         if settings.allowed_account_ids.contains(found) {
             return Ok(());
         }
         let reason = Reason::Account(AccountReason::OtherAccount { found: found.to_owned() });
-        Err(Refusal { reason, heard: Heard::default(), action: ACTION })
+        Err(Refusal { reason, heard: Heard::default(), action: IDENTITY })
     }
 }
 
-/// Whether environment or profile give a service an endpoint of its own.
-fn configured_endpoint(config: &SdkConfig, service: &'static str) -> bool {
-    let key = ServiceConfigKey::builder().service_id(service).env("AWS_ENDPOINT_URL").profile("endpoint_url").build();
-    let Ok(key) = key else { return false };
-    config.service_config().is_some_and(|loaded| loaded.load_config(key).is_some())
+/// A source of credentials with what it gave when it was asked whether it gives any: a role is taken on, and a process with a second factor is
+/// run, once.
+struct Found {
+    source: SharedCredentialsProvider,
+    first: Mutex<Option<Credentials>>,
+}
+
+impl ProvideCredentials for Found {
+    fn provide_credentials<'a>(&'a self) -> Providing<'a>
+    where
+        Self: 'a,
+    {
+        let first = self.first.lock().unwrap_or_else(PoisonError::into_inner).take();
+        let fresh = |found: &Credentials| found.expiry().is_none_or(|end| end > SystemTime::now() + FRESH);
+        match first.filter(fresh) {
+            Some(found) => Providing::ready(Ok(found)),
+            None => self.source.provide_credentials(),
+        }
+    }
+}
+
+impl fmt::Debug for Found {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        self.source.fmt(f)
+    }
+}
+
+/// The endpoint that environment or profile give a service of its own.
+fn configured_endpoint(config: &SdkConfig, service: &'static str) -> Option<String> {
+    let key = ServiceConfigKey::builder().service_id(service).env("AWS_ENDPOINT_URL").profile("endpoint_url").build().ok()?;
+    config.service_config()?.load_config(key)
 }

@@ -4,13 +4,17 @@ use std::error::Error;
 
 use aws_credential_types::provider::error::CredentialsError;
 use aws_sdk_sts::error::{ProvideErrorMetadata, SdkError};
+use aws_sdk_sts::operation::assume_role::AssumeRoleError;
 use aws_smithy_runtime_api::client::orchestrator::HttpResponse;
 
 use crate::path::heard::Heard;
-use crate::path::refusal::{AccountReason, Reason, Refusal};
+use crate::path::refusal::{AccountReason, Denial, Reason, Refusal};
 
 /// The header in which S3 names a bucket's region.
 const BUCKET_REGION: &str = "x-amz-bucket-region";
+
+/// Stands before the blob of a denial of EC2's.
+const ENCODED: &str = "Encoded authorization failure message:";
 
 /// How a call ended that did not end well.
 pub(super) enum Ending {
@@ -68,14 +72,21 @@ impl Answer {
         if matches!(self.ending, Ending::Unsigned(AccountReason::NoCredentials { .. })) {
             return Heard::default();
         }
-        let text = match (self.code.is_empty(), self.message.is_empty(), self.status) {
-            (false, false, _) => format!("{}: {}", self.code, self.message),
+        // What only AWS itself can decode tells a person nothing, and is longer than all the rest.
+        let message = self.message.split_once(ENCODED).map_or(&*self.message, |(said, _)| said.trim_end());
+        let text = match (self.code.is_empty(), message.is_empty(), self.status) {
+            (false, false, _) => format!("{}: {message}", self.code),
             (false, true, _) => self.code.clone(),
-            (true, false, 0) => self.message.clone(),
+            (true, false, 0) => message.to_owned(),
             (true, _, status) if status > 0 => format!("HTTP {status}"),
             (true, ..) => String::new(),
         };
         Heard::from_text(&text)
+    }
+
+    /// What it says of a denial.
+    pub(super) fn denial(&self) -> Denial {
+        Denial::read(&self.message)
     }
 
     /// What it means where the peer's room knows nothing better.
@@ -108,9 +119,9 @@ impl Answer {
             | "InvalidToken"
             | "MissingAuthenticationToken" => AccountReason::SignatureRefused,
             "RequestTimeTooSkewed" => AccountReason::ClockOff,
-            "AccessDenied" | "AccessDeniedException" | "UnauthorizedOperation" | "Forbidden" => AccountReason::Denied,
+            "AccessDenied" | "AccessDeniedException" | "UnauthorizedOperation" | "Forbidden" => AccountReason::Denied(self.denial()),
             _ => match self.status {
-                403 => AccountReason::Denied,
+                403 => AccountReason::Denied(self.denial()),
                 429 => AccountReason::Throttled,
                 500.. => AccountReason::Failed,
                 _ => AccountReason::Refused,
@@ -143,6 +154,10 @@ fn reason(error: &CredentialsError, profile: Option<String>) -> AccountReason {
 
 /// The verdict on a search for credentials that found none.
 pub(super) fn unsigned(error: &CredentialsError, profile: Option<String>) -> Refusal {
+    let refused = chain(error).find_map(|cause| cause.downcast_ref::<SdkError<AssumeRoleError, HttpResponse>>());
+    if let Some(answer) = refused.map(Answer::of).filter(|answer| matches!(answer.ending, Ending::Refused)) {
+        return unassumed(&answer);
+    }
     let reason = reason(error, profile);
     let heard = match reason {
         // What the SDK lists of its own search is nobody's answer, and the words of the refusal say it better.
@@ -150,6 +165,15 @@ pub(super) fn unsigned(error: &CredentialsError, profile: Option<String>) -> Ref
         _ => Heard::from_text(&innermost(error)),
     };
     Refusal { reason: Reason::Account(reason), heard, action: "sts:GetCallerIdentity" }
+}
+
+/// The verdict on a role that was not to be had. Where STS does not say which policy decided, either side's may have.
+fn unassumed(answer: &Answer) -> Refusal {
+    let reason = match answer.account_reason() {
+        AccountReason::Denied(denial) if !denial.is_decided() => AccountReason::CredentialsFailed,
+        reason => reason,
+    };
+    answer.refusal("sts:AssumeRole", Reason::Account(reason))
 }
 
 /// The cause at the bottom: what the layers above say is "dispatch failure" and the like.

@@ -12,6 +12,8 @@ use rustls::pki_types::CertificateDer;
 use rustls::pki_types::pem::PemObject;
 use tracing::warn;
 
+use super::log::Logged;
+
 /// More authorities, PEM, as the AWS CLI takes them: for a proxy that opens TLS.
 const AUTHORITIES: &str = "AWS_CA_BUNDLE";
 
@@ -29,10 +31,11 @@ pub(super) fn client() -> SharedHttpClient {
                 None => builder,
             };
             let builder = builder.proxy_config(ProxyConfig::from_env()).tls_provider(Provider::Rustls(CryptoMode::Ring));
-            SharedHttpConnector::new(match TlsContext::builder().with_trust_store(trusted()).build() {
+            let connector = SharedHttpConnector::new(match TlsContext::builder().with_trust_store(trusted()).build() {
                 Ok(context) => builder.tls_context(context).build(),
                 Err(_) => builder.build(),
-            })
+            });
+            SharedHttpConnector::new(Logged(connector))
         })
         .clone()
     })

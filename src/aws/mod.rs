@@ -5,6 +5,7 @@ mod answer;
 mod arrivals;
 pub mod authorized_keys;
 mod http;
+mod log;
 mod owner;
 pub mod security_group_rules;
 mod settings;

@@ -2,8 +2,21 @@
 
 use std::fmt;
 
-/// The longest quote shown, in characters: two terminal lines. What matters in a refusal stands at its start.
+/// The longest quote shown, in characters: two terminal lines.
 const LONGEST: usize = 160;
+
+/// How much of a longer quote is left of its start and of its end: what was refused stands at the one, why at the other.
+const END: usize = LONGEST / 2;
+
+/// The shortest secret that is blotted out, in characters: a shorter one would blot out half the language and still be guessable, and nobody's
+/// real password is one character.
+const SHORTEST: usize = 3;
+
+/// Stands for a secret.
+const BLOT: &str = "(secret)";
+
+/// Stands where something was cut out.
+const CUT: char = '…';
 
 /// Words of a peer. A peer is hostile until parsed, so whatever could move a cursor or flood a screen is gone once a `Heard` exists.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
@@ -13,9 +26,14 @@ impl Heard {
     /// Quotes bytes off the wire.
     #[must_use]
     pub fn from_bytes(bytes: &[u8]) -> Self {
-        // One character is at most four bytes, so more input cannot change the quote.
-        let window = bytes.get(..LONGEST * 4 + 4).unwrap_or(bytes);
-        Self::from_text(&String::from_utf8_lossy(window))
+        // One character is at most four bytes, so what lies between such windows cannot change the quote.
+        const WINDOW: usize = LONGEST * 4 + 4;
+        match (bytes.first_chunk::<WINDOW>(), bytes.last_chunk::<WINDOW>()) {
+            (Some(start), Some(end)) if bytes.len() > 2 * WINDOW => {
+                Self::from_text(&(String::from_utf8_lossy(start) + &*String::from_utf8_lossy(end)))
+            }
+            _ => Self::from_text(&String::from_utf8_lossy(bytes)),
+        }
     }
 
     /// Quotes text off the wire.
@@ -27,15 +45,13 @@ impl Heard {
     /// Quotes an argument: blanks around it may be what is wrong with it.
     #[must_use]
     pub fn verbatim(text: &str) -> Self {
-        let mut quote = String::new();
-        for (position, character) in text.chars().enumerate() {
-            if position == LONGEST {
-                quote.push('…');
-                break;
-            }
-            quote.push(shown(character));
+        let length = text.chars().count();
+        if length <= LONGEST {
+            return Self(printable(text));
         }
-        Self(quote)
+        let start = text.chars().take(END).map(shown);
+        let end = text.chars().skip(length - END).map(shown);
+        Self(start.chain([CUT]).chain(end).collect())
     }
 
     /// The quote, without quotation marks; empty if nothing was heard.
@@ -53,11 +69,25 @@ impl Heard {
     /// The same quote with every occurrence of a secret blotted out, for a peer that echoes what it was sent.
     #[must_use]
     pub fn without(self, secret: &str) -> Self {
-        // A very short secret would blot out half the language and still be guessable; nobody's real password is one character.
-        if secret.chars().count() < 3 || !self.0.contains(secret) {
+        if secret.chars().count() < SHORTEST {
             return self;
         }
-        Self(self.0.replace(secret, "(secret)"))
+        let mut pieces: Vec<String> = self.0.replace(secret, BLOT).split(CUT).map(ToOwned::to_owned).collect();
+        let last = pieces.len().saturating_sub(1);
+        for (index, piece) in pieces.iter_mut().enumerate() {
+            // The cut may have gone through the secret, and left half of it on either side.
+            let halves = || secret.char_indices().map(|(at, _)| secret.split_at(at));
+            let long = |half: &str| half.chars().count() >= SHORTEST;
+            let before = halves().rev().find(|(half, _)| index < last && long(half) && piece.ends_with(half));
+            if let Some((half, _)) = before {
+                piece.replace_range(piece.len() - half.len().., BLOT);
+            }
+            let after = halves().find(|(_, half)| index > 0 && long(half) && piece.starts_with(half));
+            if let Some((_, half)) = after {
+                piece.replace_range(..half.len(), BLOT);
+            }
+        }
+        Self(pieces.join("…"))
     }
 }
 
@@ -94,6 +124,9 @@ mod tests {
     fn a_flood_is_cut_and_controls_are_gone() {
         let heard = Heard::from_bytes(&[b'a'; 100_000]);
         assert_eq!(heard.as_str().chars().count(), LONGEST + 1);
+        let both = Heard::from_bytes(&[b"start".as_slice(), &[b'a'; 100_000], "é end".as_bytes()].concat());
+        assert!(both.as_str().starts_with("start") && both.as_str().ends_with("aé end"), "{both}");
+        assert_eq!(both.as_str().chars().count(), LONGEST + 1);
         assert_eq!(Heard::from_bytes(b"\x1b[2Jhi\r\nthere\0").as_str(), "\u{fffd}[2Jhi  there\u{fffd}");
         assert_eq!(Heard::from_text("pay \u{202e}em").as_str(), "pay \u{fffd}em");
         assert!(Heard::from_bytes(b"\r\n").is_empty());
@@ -103,5 +136,16 @@ mod tests {
     fn an_echoed_secret_is_blotted_out() {
         assert_eq!(Heard::from_text("bad password hunter2!").without("hunter2").as_str(), "bad password (secret)!");
         assert_eq!(Heard::from_text("abc").without("").as_str(), "abc");
+    }
+
+    #[test]
+    fn no_half_of_a_secret_is_left_beside_a_cut() {
+        let secret = "correct-horse-battery-staple";
+        for before in 0..200 {
+            let text = format!("{}{secret}{}", "x".repeat(before), "y".repeat(200 - before));
+            let heard = Heard::from_text(&text).without(secret);
+            let pieces = |length: usize| (0..=secret.len() - length).map(move |at| &secret[at..at + length]);
+            assert!(!pieces(4).any(|piece| heard.as_str().contains(piece)), "{before}: {heard}");
+        }
     }
 }

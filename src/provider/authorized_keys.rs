@@ -5,13 +5,16 @@ mod memory;
 mod schema;
 
 use std::collections::BTreeSet;
+use std::time::Duration;
 
 use self::arguments::Arguments;
 use self::memory::Memory;
 use super::aws::{Configured, interruptible, refused};
 use super::{Shared, fault};
-use crate::aws::Account;
-use crate::aws::authorized_keys::{AuthorizedKeys, BucketName, Found, ObjectKey, PREFIX, Seen, Stranger};
+use crate::aws::authorized_keys::{
+    AuthorizedKeys, BucketName, Claim, Found, Held, Left, ObjectKey, PREFIX, Seen, Stranger, Wanted, unreadable,
+};
+use crate::aws::{Account, Owner};
 use crate::path::heard::Heard;
 use crate::path::refusal::{AccountReason, BucketReason, Reason, Refusal};
 use crate::tfplugin::attribute_path::AttributePath;
@@ -19,6 +22,9 @@ use crate::tfplugin::diagnostic::Diagnostics;
 use crate::tfplugin::kind::{Applied, Apply, Call, Change, Kept, Planned, Private, Resource};
 use crate::tfplugin::model::{Attr, model};
 use crate::tfplugin::schema::Schema;
+
+/// How long an apply that is done waits for advice: some ten times what the call takes.
+const ADVICE: Duration = Duration::from_secs(2);
 
 model! {
     /// The resource's configuration and state.
@@ -39,6 +45,8 @@ model! {
         pub kms_key_id: Attr<String>,
         /// Take over a foreign object.
         pub adopt: Attr<bool>,
+        /// Whose the object is.
+        pub owner: Attr<String>,
         /// Whose bucket it is.
         pub expected_bucket_owner: Attr<String>,
         /// The object's key.
@@ -47,8 +55,10 @@ model! {
         pub etag: Attr<String>,
         /// In a versioned bucket.
         pub version_id: Attr<String>,
-        /// The object's text.
+        /// The lines of the object's text.
         pub authorized_keys: Attr<String>,
+        /// Which of the owner's resources this is.
+        pub claim_id: Attr<String>,
     }
 }
 
@@ -67,7 +77,7 @@ impl AuthorizedKeysResource {
 fn at(refusal: &Refusal) -> AttributePath {
     match &refusal.reason {
         Reason::Bucket(BucketReason::KmsDenied { .. } | BucketReason::KmsUnusable { .. }) => AttributePath::of("kms_key_id"),
-        Reason::Bucket(BucketReason::Foreign { .. }) => AttributePath::of("user"),
+        Reason::Bucket(BucketReason::Foreign { .. } | BucketReason::Owned { .. }) => AttributePath::of("user"),
         Reason::Bucket(_) => AttributePath::of("bucket"),
         _ => AttributePath::root(),
     }
@@ -86,10 +96,64 @@ impl Model {
         Some(AuthorizedKeys::new(account, bucket, key, None, owner))
     }
 
+    /// What state has recorded of the object.
+    fn held(&self, memory: &Memory) -> Held {
+        Held {
+            etag: memory.etag().or(self.etag.known()).cloned().unwrap_or_default(),
+            lines: self.authorized_keys.known().cloned(),
+            claim: self.claim(),
+            imported: memory.imported,
+        }
+    }
+
+    /// The claim on it; an earlier version made none.
+    fn claim(&self) -> Option<Claim> {
+        Some(Claim { owner: self.owner.known()?.parse().ok()?, id: self.claim_id.known()?.parse().ok()? })
+    }
+
     /// Writes down what S3 says of the object.
     fn note(&mut self, seen: &Seen) {
         self.etag = Attr::Known(seen.etag.clone());
         self.version_id = seen.version_id.clone().map_or(Attr::Null, Attr::Known);
+    }
+}
+
+impl Model {
+    /// The claim to be written: what is known of it, and the rest drawn.
+    fn claim_or_draw(&self, owner: Option<Owner>) -> Option<Claim> {
+        let drawn = Claim::draw(owner).ok()?;
+        let id = self.claim_id.known().and_then(|id| id.parse().ok());
+        Some(Claim { id: id.unwrap_or(drawn.id), owner: drawn.owner })
+    }
+
+    /// What is to be said of the object that was left.
+    fn parting(&self, left: &Left) -> Diagnostics {
+        let mut diagnostics = Diagnostics::new();
+        let (object, bucket) = (self.id.known().map_or("", String::as_str), self.bucket.known().map_or("", String::as_str));
+        match left {
+            Left::Shared(owners) if !owners.is_empty() => {
+                let names: Vec<_> = owners.iter().map(|owner| format!("`{owner}`")).collect();
+                let commands: Vec<_> =
+                    owners.iter().map(|owner| format!("  bastion leftovers {bucket} --owner {owner} --remove")).collect();
+                diagnostics.warning(
+                    AttributePath::root(),
+                    "The object stays, because others claim it",
+                    format!(
+                        "`{object}` is still claimed by {}. An owner that no state knows any more was left by a run that was killed; it is \
+                         removed with\n\n{}",
+                        names.join(", "),
+                        commands.join("\n"),
+                    ),
+                );
+            }
+            Left::Foreign => diagnostics.warning(
+                AttributePath::root(),
+                "The object is not this resource's any more",
+                format!("Somebody else has written `{object}` since. It was left as it is."),
+            ),
+            Left::Gone | Left::HandedOver | Left::Shared(_) => {}
+        }
+        diagnostics
     }
 }
 
@@ -112,7 +176,7 @@ impl Resource for AuthorizedKeysResource {
 
     async fn plan(&self, _call: &Call<Model>, change: Change<Model>) -> Result<Planned<Model>, Diagnostics> {
         let mut diagnostics = Diagnostics::new();
-        let mut model = change.proposed;
+        let mut model = change.proposed.clone();
         if change.config.prefix.is_null() {
             model.prefix = Attr::Known(PREFIX.to_owned());
         }
@@ -122,19 +186,31 @@ impl Resource for AuthorizedKeysResource {
         }
         (model.key, model.id) = arguments::place(&change.config);
         model.authorized_keys = arguments.map_or(Attr::Unknown, |arguments| Attr::Known(arguments.content.as_str().to_owned()));
+        let memory = Memory::of(&change.private);
+        model.owner = planned_owner(&change, &memory);
         let rewritten = match &change.prior {
             None => true,
             Some(prior) => {
                 let elsewhere = model.id != prior.id;
                 let other_text = model.authorized_keys != prior.authorized_keys;
-                let other_key = !change.config.kms_key_id.is_null() && change.config.kms_key_id != prior.kms_key_id;
-                elsewhere || other_text || other_key || Memory::of(&change.private).drifted()
+                let other_owner = model.owner != prior.owner;
+                let other_key = match &change.config.kms_key_id {
+                    Attr::Null => memory.kms_given,
+                    given => *given != prior.kms_key_id,
+                };
+                elsewhere || other_text || other_owner || other_key || memory.drifted()
             }
         };
         if rewritten {
             (model.etag, model.version_id) = (Attr::Unknown, Attr::Unknown);
             if change.config.kms_key_id.is_null() {
                 model.kms_key_id = Attr::Unknown;
+            }
+            // What an earlier version wrote gets its claim with the next write.
+            for drawn in [&mut model.owner, &mut model.claim_id] {
+                if drawn.is_null() {
+                    *drawn = Attr::Unknown;
+                }
             }
         }
         // Not at validate: Terraform validates twice a plan, and shows each warning as often.
@@ -157,17 +233,22 @@ impl Resource for AuthorizedKeysResource {
         let look = interruptible(&call.cancelled, "s3:GetObject", object.look());
         let Some(seen) = look.await.map_err(|refusal| told(&refusal))? else { return Ok(None) };
         let (mut model, mut memory) = (kept.model, Memory::of(&kept.private));
-        let same = model.etag.known() == Some(&seen.etag) && model.version_id.known() == seen.version_id.as_ref();
-        if !same {
+        if !memory.knows(&model, &seen) {
             let fetch = interruptible(&call.cancelled, "s3:GetObject", object.fetch());
-            model.authorized_keys = match fetch.await {
-                Ok(Some(there)) => Attr::Known(there.text),
+            let (lines, claims) = match fetch.await {
+                Ok(Some(there)) => (Attr::Known(there.lines), there.claims),
                 Ok(None) => return Ok(None),
                 // Who may not read it can still write it: that it was changed is what counts.
-                Err(refusal) if may_not_read(&refusal) => Attr::Null,
+                Err(refusal) if unreadable(&refusal) => (Attr::Null, seen.claims.clone().unwrap_or_default()),
                 Err(refusal) => return Err(told(&refusal)),
             };
-            model.note(&seen);
+            // Others who claim the same lines are nothing to tell.
+            if model.authorized_keys != lines || lines.is_null() {
+                model.authorized_keys = lines;
+                model.note(&seen);
+            }
+            memory.unclaimed = model.claim().is_some_and(|claim| !claims.owners().contains(&claim.owner));
+            memory.looked(&seen);
         }
         if memory.found(&seen) || model.kms_key_id.is_null() {
             model.kms_key_id = seen.kms_key.map_or(Attr::Null, Attr::Known);
@@ -178,9 +259,9 @@ impl Resource for AuthorizedKeysResource {
     async fn delete(&self, call: &Call<Model>, kept: Kept<Model>) -> Result<Diagnostics, Diagnostics> {
         let account = self.account.required()?;
         let object = kept.model.object(&account).ok_or_else(|| fault("an object without a key is in state"))?;
-        let etag = kept.model.etag.known().cloned().unwrap_or_default();
-        let removed = interruptible(&call.cancelled, "s3:DeleteObject", object.remove(&etag)).await;
-        removed.map(|()| Diagnostics::new()).map_err(|refusal| told(&refusal))
+        let held = kept.model.held(&Memory::of(&kept.private));
+        let left = interruptible(&call.cancelled, "s3:DeleteObject", object.leave(&held)).await;
+        left.map(|left| kept.model.parting(&left)).map_err(|refusal| told(&refusal))
     }
 
     async fn import(&self, call: &Call<Model>, id: &str) -> Result<(Kept<Model>, Diagnostics), Diagnostics> {
@@ -193,7 +274,7 @@ impl Resource for AuthorizedKeysResource {
             return Err(refused(&Refusal { reason, heard: Heard::default(), action: "s3:GetObject" }, AttributePath::root()));
         };
         let mut warnings = Diagnostics::new();
-        let found = Found::read(&there.text);
+        let found = Found::read(&there.lines);
         if found.is_none() {
             warnings.warning(
                 AttributePath::root(),
@@ -213,11 +294,15 @@ impl Resource for AuthorizedKeysResource {
             prefix: text(key.prefix().as_str()),
             kms_key_id: there.seen.kms_key.clone().map_or(Attr::Null, Attr::Known),
             key: text(&key.to_string()),
-            authorized_keys: Attr::Known(there.text),
+            authorized_keys: Attr::Known(there.lines),
             ..Model::default()
         };
         model.note(&there.seen);
-        Ok((Kept { model, private: Memory::written(&there.seen).keep() }, warnings))
+        if let Some(claim) = there.claims.single() {
+            // Whose state was lost goes on where it was.
+            (model.owner, model.claim_id) = (text(claim.owner.as_str()), text(claim.id.as_str()));
+        }
+        Ok((Kept { model, private: Memory::imported(&there.seen).keep() }, warnings))
     }
 }
 
@@ -250,11 +335,16 @@ impl AuthorizedKeysResource {
             model.version_id = prior.version_id.clone();
             return Applied::Done(Kept { model, private: apply.private }, diagnostics);
         }
+        let Some(claim) = model.claim_or_draw(arguments.owner) else {
+            return Applied::Nothing(fault("the system gives no random numbers"));
+        };
         let stranger = if model.adopt.known() == Some(&true) { Stranger::Adopt } else { Stranger::Respect };
+        let wanted = Wanted { content, claim: &claim, stranger };
+        let memory = Memory::of(&apply.private);
         let write = async {
-            match stays.and_then(|prior| prior.etag.known()) {
-                Some(etag) => object.replace(content, etag).await,
-                None => object.create(content, stranger).await,
+            match stays {
+                Some(prior) => object.replace(&wanted, &prior.held(&memory)).await,
+                None => object.create(&wanted).await,
             }
         };
         let seen = match interruptible(&call.cancelled, "s3:PutObject", write).await {
@@ -262,30 +352,51 @@ impl AuthorizedKeysResource {
             Err(refusal) => return Applied::Nothing(told(&refusal)),
         };
         (model.key, model.id) = (key, id);
+        (model.owner, model.claim_id) = (Attr::Known(claim.owner.to_string()), Attr::Known(claim.id.to_string()));
         model.authorized_keys = Attr::Known(content.as_str().to_owned());
         model.note(&seen);
         if model.kms_key_id.is_null() {
             model.kms_key_id = seen.kms_key.clone().map_or(Attr::Null, Attr::Known);
         }
-        let kept = Kept { model, private: Memory::written(&seen).keep() };
+        let kept = Kept { model, private: Memory::written(&seen, &claim.owner, given.is_some()).keep() };
         call.keep(kept.clone());
-        if let Some(prior) = apply.prior.as_ref().filter(|_| stays.is_none())
-            && let Err(refusal) = self.leave(call, &account, prior).await
-        {
-            diagnostics.append(left_behind(prior, &refusal));
-            return Applied::Partial(kept, diagnostics);
+        if let Some(prior) = apply.prior.as_ref().filter(|_| stays.is_none()) {
+            match self.leave(call, &account, prior, &memory).await {
+                Ok(left) => diagnostics.append(prior.parting(&left)),
+                Err(refusal) => {
+                    diagnostics.append(left_behind(prior, &refusal));
+                    return Applied::Partial(kept, diagnostics);
+                }
+            }
         }
-        arguments::compare_keys(&object, given.as_deref(), &seen, &mut diagnostics).await;
+        // Nothing advisory holds up an apply.
+        let compare = tokio::time::timeout(ADVICE, arguments::compare_keys(&object, given.as_deref(), &seen));
+        if let Some(Ok(Some(warning))) = call.cancelled.run_until_cancelled(compare).await {
+            diagnostics.append(warning);
+        }
         Applied::Done(kept, diagnostics)
     }
 
-    /// Removes the object that the login had before.
-    async fn leave(&self, call: &Call<Model>, account: &Account, prior: &Model) -> Result<(), Refusal> {
+    /// Leaves the object that the login had before.
+    async fn leave(&self, call: &Call<Model>, account: &Account, prior: &Model, memory: &Memory) -> Result<Left, Refusal> {
         let interrupted =
             Refusal { reason: Reason::Account(AccountReason::Interrupted), heard: Heard::default(), action: "s3:DeleteObject" };
         let object = prior.object(account).ok_or(interrupted)?;
-        let etag = prior.etag.known().cloned().unwrap_or_default();
-        interruptible(&call.cancelled, "s3:DeleteObject", object.remove(&etag)).await
+        interruptible(&call.cancelled, "s3:DeleteObject", object.leave(&prior.held(memory))).await
+    }
+}
+
+/// The owner, as far as it is known.
+fn planned_owner(change: &Change<Model>, memory: &Memory) -> Attr<String> {
+    match (&change.config.owner, &change.prior) {
+        // Removed, or never given: a name that somebody gave is not kept.
+        (Attr::Null, Some(prior)) => match &prior.owner {
+            Attr::Known(owner) if !owner.parse::<Owner>().is_ok_and(|owner| owner.is_drawn()) => Attr::Unknown,
+            kept => kept.clone(),
+        },
+        // Who replaces a resource is the same owner: Terraform gives the plan of a replacement the private bytes of what it replaces.
+        (Attr::Null, None) => memory.drawn().cloned().map_or(Attr::Unknown, Attr::Known),
+        (given, _) => given.clone(),
     }
 }
 
@@ -298,19 +409,6 @@ fn left_behind(prior: &Model, refusal: &Refusal) -> Diagnostics {
         format!("The new one is in place. The old one, `{object}`, is no longer in Terraform's state: remove it by hand, `aws s3 rm s3://{object}`.\n\n{refusal}"),
     );
     diagnostics
-}
-
-fn may_not_read(refusal: &Refusal) -> bool {
-    matches!(
-        refusal.reason,
-        Reason::Account(AccountReason::Denied)
-            | Reason::Bucket(
-                BucketReason::Denied { .. }
-                    | BucketReason::KmsDenied { .. }
-                    | BucketReason::KmsUnusable { .. }
-                    | BucketReason::TooLarge { .. }
-            )
-    )
 }
 
 /// What is kept beside the state as bytes.

@@ -1,5 +1,7 @@
 //! The provider block's `aws`: lazy, bounded to the accounts that are allowed, and clear about what it lacks.
 
+use std::time::Duration;
+
 use lab::{BucketOptions, Manners, Peer, Relay, Terraform};
 
 use crate::cloud::{Cloud, provider};
@@ -89,7 +91,8 @@ fn an_account_that_is_not_allowed_is_not_touched() {
     cloud.arguments = format!("allowed_account_ids = [\"{}\"]", cloud.aws.account_id());
     cloud.aws.forget_calls();
     cloud.apply(&[&keys(&bucket)]).ok().unwrap();
-    assert_eq!(actions(&cloud), ["GetCallerIdentity", "PutObject"]);
+    // What the store makes of the conditions of a write is found out once.
+    assert_eq!(actions(&cloud), ["GetCallerIdentity", "HeadObject", "PutObject", "PutObject"]);
 }
 
 #[test]
@@ -105,6 +108,63 @@ fn a_role_is_taken_on_and_the_calls_name_their_sender() {
     assert_ne!(put.access_key, cloud.aws.access_key(), "the role's own credentials sign");
     let sender = concat!("terraform-provider-bastion/", env!("CARGO_PKG_VERSION"));
     assert!(calls.iter().all(|call| call.user_agent.contains(sender)), "{calls:?}");
+}
+
+#[test]
+fn a_source_of_credentials_is_asked_once_a_process() {
+    let mut cloud = Cloud::new();
+    let bucket = cloud.aws.make_bucket("bastion", BucketOptions::default()).unwrap();
+    let group = cloud.aws.make_vpc_group("bastion").unwrap();
+    // As one with a second factor would, it says each time for which process it was run.
+    let script = cloud.terraform.work().join("source.sh");
+    let (log, key, secret) = (cloud.terraform.work().join("asked"), cloud.aws.access_key(), cloud.aws.secret_key());
+    let answer = format!("{{\"Version\": 1, \"AccessKeyId\": {key:?}, \"SecretAccessKey\": {secret:?}}}");
+    // The parent is the shell that the SDK runs the command in; its parent is the provider.
+    let parent = "$(awk '/^PPid/ { print $2 }' /proc/$PPID/status)";
+    let text = format!("echo {parent} >> {log:?}\nprintf '%s' '{answer}'\n");
+    cloud.terraform.write("source.sh", &text).unwrap();
+    cloud.terraform.write("profiles", &format!("[profile process]\ncredential_process = /bin/sh {}\n", script.display())).unwrap();
+    cloud.terraform.env("AWS_CONFIG_FILE", cloud.terraform.work().join("profiles").display().to_string());
+    cloud.terraform.env("AWS_PROFILE", "process");
+    cloud.terraform.env("AWS_ACCESS_KEY_ID", "");
+    cloud.terraform.env("AWS_SECRET_ACCESS_KEY", "");
+    let role = format!("arn:aws:iam::{}:role/terraform", cloud.aws.account_id());
+    cloud.arguments = format!("assume_role = {{ role_arn = {role:?} }}, allowed_account_ids = [{:?}]", cloud.aws.account_id());
+    let rules = Block::new("bastion_security_group_rules", "it")
+        .text("security_group_id", &group)
+        .set("ingress", "{ neosync = { port = 22, peers = [\"10.0.0.1\"] } }");
+    let blocks = ["one", "two", "three"].map(|user| keys(&bucket).named(user).text("user", user));
+    let [one, two, three] = blocks.each_ref();
+    cloud.apply(&[one, two, three, &rules]).ok().unwrap();
+    let asked = std::fs::read_to_string(&log).unwrap();
+    let processes: std::collections::BTreeSet<_> = asked.lines().collect();
+    assert_eq!(asked.lines().count(), processes.len(), "one process asked more than once:\n{asked}");
+    assert_eq!(cloud.aws.count("AssumeRole"), processes.len());
+    assert_eq!(cloud.aws.count("GetCallerIdentity"), processes.len());
+}
+
+#[test]
+fn a_search_for_credentials_ends_with_an_interrupt() {
+    let mut cloud = Cloud::new();
+    let group = cloud.aws.make_vpc_group("bastion").unwrap();
+    let role = format!("arn:aws:iam::{}:role/terraform", cloud.aws.account_id());
+    cloud.arguments = format!("assume_role = {{ role_arn = {role:?} }}");
+    let rules = Block::new("bastion_security_group_rules", "it")
+        .text("security_group_id", &group)
+        .set("ingress", "{ neosync = { port = 22, peers = [\"10.0.0.1\"] } }");
+    cloud.write(&[&rules]);
+    let held = cloud.aws.pause_before("AssumeRole");
+    let mut command = cloud.terraform.command(&["apply", "-auto-approve", "-no-color", "-input=false"]);
+    let apply = command.stdout(std::process::Stdio::piped()).stderr(std::process::Stdio::piped()).spawn().unwrap();
+    held.wait(Duration::from_secs(30)).unwrap();
+    rustix::process::kill_process(rustix::process::Pid::from_child(&apply), rustix::process::Signal::INT).unwrap();
+    // The source still has not answered when terraform has ended; a try of it is given up after thirty seconds by itself.
+    let output = apply.wait_with_output().unwrap();
+    let said = String::from_utf8_lossy(&[output.stdout, output.stderr].concat()).into_owned();
+    assert_says(&said, &["The call was interrupted", "account/interrupted"]);
+    drop(held);
+    assert_eq!(cloud.aws.count("AssumeRole"), 0, "it was given up, and not made");
+    cloud.settle(&[&rules]);
 }
 
 #[test]

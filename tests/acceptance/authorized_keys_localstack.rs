@@ -58,7 +58,8 @@ impl Stack {
 
     fn body(&self) -> Option<String> {
         let got = self.s3.call("GET", &self.bucket, KEY, S3Call::default()).unwrap();
-        (got.status == 200).then(|| got.text().unwrap().to_owned())
+        let lines = || got.text().unwrap().split_inclusive('\n').filter(|line| !line.starts_with("# bastion-owner: ")).collect();
+        (got.status == 200).then(lines)
     }
 }
 

@@ -61,7 +61,12 @@ impl Cloud {
 
     /// Starts an apply that `pause` will hold, and kills terraform and the provider once it is held.
     pub fn kill_at(&self, pause: &lab::Pause) {
-        let mut apply = self.start_apply();
+        self.kill_with_at(&["apply", "-auto-approve"], pause);
+    }
+
+    /// As [`Cloud::kill_at`], with another command.
+    pub fn kill_with_at(&self, arguments: &[&str], pause: &lab::Pause) {
+        let mut apply = self.start(arguments);
         pause.wait(PATIENCE).unwrap();
         // The provider is a child of terraform's in the same group.
         let group = rustix::process::Pid::from_child(&apply);
@@ -71,9 +76,10 @@ impl Cloud {
         let _ = std::fs::remove_file(self.terraform.work().join(".terraform.tfstate.lock.info"));
     }
 
-    fn start_apply(&self) -> Child {
+    /// Starts a command in a process group of its own.
+    pub fn start(&self, arguments: &[&str]) -> Child {
         use std::os::unix::process::CommandExt;
-        let mut command = self.terraform.command(&["apply", "-auto-approve", "-no-color", "-input=false"]);
+        let mut command = self.terraform.command(&[arguments, &["-no-color", "-input=false"]].concat());
         command.process_group(0).stdout(Stdio::null()).stderr(Stdio::null()).spawn().unwrap()
     }
 }

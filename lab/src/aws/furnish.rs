@@ -3,7 +3,7 @@
 use anyhow::{Context, Result, anyhow};
 
 use super::{
-    Aws, Direction, REGION, Rule,
+    Aws, Direction, FURNISHER, REGION, Rule,
     call::{Refusal, Request, Scope},
     ec2::Place,
     upstream::query,
@@ -192,7 +192,7 @@ impl Aws {
     fn do_ec2(&self, action: &str, parameters: &[(&str, &str)], wanted: &str) -> Result<String> {
         let pairs = parameters.iter().map(|(name, value)| ((*name).to_owned(), (*value).to_owned()));
         let body = query(action, pairs);
-        let scope = Scope { access_key: self.access_key().into(), region: REGION.into(), service: "ec2".into() };
+        let scope = Scope { access_key: FURNISHER.into(), region: REGION.into(), service: "ec2".into() };
         let request = Request { method: hyper::Method::POST, uri: "/".into(), headers: hyper::HeaderMap::new(), body, scope };
         let answer = self.with_state(async |state, moto| state.ec2.answer(&request, moto).await);
         let text = String::from_utf8_lossy(answer.body()).into_owned();

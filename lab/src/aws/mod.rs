@@ -8,6 +8,7 @@ mod ec2;
 mod fault;
 mod furnish;
 mod moto;
+mod policy;
 mod proxy;
 pub(crate) mod s3;
 mod sts;
@@ -23,11 +24,15 @@ pub use ec2::{Direction, Rule};
 pub use fault::{Fault, On, Pause};
 pub use furnish::Allow;
 pub use moto::Moto;
+pub use policy::Policy;
 pub use s3::{BucketOptions, Deny, Elsewhere, Head, S3Answer, S3Call, S3Caller, S3Client};
 
 use fault::Moment;
 use proxy::{Proxy, State};
 use upstream::Upstream;
+
+/// The signer of furnishing: no denial hits it.
+const FURNISHER: &str = "AKIALABFURNISHER";
 
 /// Where everything is made, unless a client signs for another region.
 const REGION: &str = "us-west-2";
@@ -122,6 +127,14 @@ impl Aws {
     /// Sets how many rules a security group may have in each direction, IPv4 and IPv6 apart; 60 at first.
     pub fn quota(&self, rules: usize) {
         self.with_state(async |state, _| state.ec2.quota = rules);
+    }
+
+    /// Gives every caller this policy: of EC2, S3 and KMS they may do what it allows, and nothing else.
+    pub fn allow_only(&self, policy: &Policy) {
+        self.with_state(async |state, _| {
+            state.ec2.policy = Some(policy.clone());
+            state.s3.policy = Some(policy.clone());
+        });
     }
 
     /// Works on the state of the rules, and with moto behind them, in turn with the calls.

@@ -19,6 +19,7 @@ use super::{
     s3::{self, S3},
     sts::{self, Sts},
     upstream::Upstream,
+    xml,
 };
 
 /// The longest body that is read: a put of the tests has some kilobytes, the longest form of 1,000 rules some 300.
@@ -116,8 +117,13 @@ async fn connection(client: TcpStream, shared: Arc<Shared>) {
     let _ = client.set_nodelay(true);
     let service = service_fn(move |request| {
         let shared = Arc::clone(&shared);
+        let scope = Scope::of(request.headers(), request.uri().path());
+        let number = if scope.is_some_and(|scope| scope.service == "s3") { "x-amz-request-id" } else { "x-amzn-requestid" };
         // An error closes the connection without an answer.
-        async move { answer(request, shared).await.map(|answer| answer.map(Full::new)).map_err(|_| std::io::Error::other("cut")) }
+        async move {
+            let answer = answer(request, shared).await.map_err(|_| std::io::Error::other("cut"))?;
+            Ok::<_, std::io::Error>(numbered(answer, number).map(Full::new))
+        }
     });
     // A client that goes away is the end of it.
     let _ = http1::Builder::new().serve_connection(TokioIo::new(client), service).await;
@@ -173,6 +179,14 @@ async fn take_effect(shared: Arc<Shared>, request: Request, named: Named) -> Ans
     };
     let code = error_code(&answer);
     record(&shared, &request, &named, Some((answer.status(), code.as_deref())));
+    answer
+}
+
+/// An answer with its number in the headers too: HEAD's has no other place for it.
+fn numbered(mut answer: Answer, header: &'static str) -> Answer {
+    if let (Ok(id), false) = (xml::request_id().parse(), answer.headers().contains_key(header)) {
+        answer.headers_mut().insert(header, id);
+    }
     answer
 }
 

@@ -2,7 +2,11 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
+use super::object::LONGEST;
 use crate::key::{PermitOpenError, PublicKey, authorized_keys_line};
+
+/// The longest text, in bytes: what is read back, less some 160 claims.
+const LONGEST_LINES: usize = LONGEST - 16 * 1024;
 
 /// Why there can be no such text.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
@@ -10,9 +14,9 @@ pub enum ContentError {
     /// It would be empty.
     #[error("an empty object would make the bastion delete the login; give at least one key")]
     Empty,
-    /// One key, spelled twice.
-    #[error("the key {0} is given twice")]
-    Twice(String),
+    /// It could not be read back.
+    #[error("the object would have {0} bytes, and {LONGEST_LINES} are the most; give fewer keys or targets")]
+    TooLong(usize),
     /// A target that sshd would not understand.
     #[error(transparent)]
     PermitOpen(#[from] PermitOpenError),
@@ -24,23 +28,23 @@ pub struct Content(String);
 
 impl Content {
     /// One line for each key, `restrict,port-forwarding[,permitopen="…"]… type base64`, in an order of its own: the order of a set means
-    /// nothing. Without a target any may be forwarded to.
+    /// nothing, and a key that is given twice counts once. Without a target any may be forwarded to.
     ///
     /// # Errors
     ///
-    /// No key, one key twice, or a target that is not `host:port`.
+    /// No key, too long a text, or a target that is not `host:port`.
     pub fn new(keys: &[PublicKey], permit_open: &BTreeSet<String>) -> Result<Self, ContentError> {
         let targets: Vec<String> = permit_open.iter().cloned().collect();
         let mut lines = BTreeMap::new();
         for key in keys {
-            if lines.insert(key.to_string(), authorized_keys_line(key, &targets, "")?).is_some() {
-                return Err(ContentError::Twice(key.fingerprint()));
-            }
+            lines.insert(key.to_string(), authorized_keys_line(key, &targets, "")? + "\n");
         }
-        if lines.is_empty() {
-            return Err(ContentError::Empty);
+        let text: String = lines.into_values().collect();
+        match text.len() {
+            0 => Err(ContentError::Empty),
+            length if length > LONGEST_LINES => Err(ContentError::TooLong(length)),
+            _ => Ok(Self(text)),
         }
-        Ok(Self(lines.into_values().map(|line| line + "\n").collect()))
     }
 
     /// As it is written.
@@ -111,11 +115,13 @@ mod tests {
     }
 
     #[test]
-    fn a_text_is_never_empty_and_never_says_a_key_twice() {
+    fn a_text_is_never_empty_too_long_or_with_a_key_twice() {
         assert_eq!(Content::new(&[], &BTreeSet::new()), Err(ContentError::Empty));
         let key = PrivateKey::generate_ed25519().unwrap().public();
         let twice = Content::new(&[key.clone(), key.clone()], &BTreeSet::new());
-        assert_eq!(twice, Err(ContentError::Twice(key.fingerprint())));
+        assert_eq!(twice, Content::new(std::slice::from_ref(&key), &BTreeSet::new()));
+        let many: BTreeSet<_> = (0..9000).map(|port| format!("database-{port:05}.internal:5432")).collect();
+        assert!(matches!(Content::new(std::slice::from_ref(&key), &many), Err(ContentError::TooLong(_))));
         let target = ["db\",command=\"x:1".to_owned()].into();
         assert!(matches!(Content::new(&[key], &target), Err(ContentError::PermitOpen(_))));
     }

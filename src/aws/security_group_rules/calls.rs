@@ -54,7 +54,7 @@ impl<'a> Calls<'a> {
         entries: &'a [Entry],
         cancelled: &'a CancellationToken,
     ) -> Result<Self, Refusal> {
-        Ok(Self { client: account.ec2().await?, group, entries, cancelled })
+        Ok(Self { client: account.ec2(cancelled).await?, group, entries, cancelled })
     }
 
     /// The group's rules; an empty list also if there is no such group.

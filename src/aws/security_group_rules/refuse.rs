@@ -70,7 +70,7 @@ impl Failed {
             "InvalidParameterValue" | "InvalidPermission.Malformed" | "MissingParameter" | "InvalidSecurityGroupRuleId.Malformed" => {
                 (Kind::Final, Some(RulesReason::Malformed))
             }
-            "UnauthorizedOperation" => (Kind::Final, Some(RulesReason::Denied { group: named() })),
+            "UnauthorizedOperation" => (Kind::Final, Some(RulesReason::Denied { group: named(), denial: answer.denial() })),
             _ => (Kind::Final, None),
         };
         let refusal = match reason {

@@ -1,6 +1,10 @@
 //! Words about the account and the way to Amazon's APIs: credentials, region, permissions, throttling.
 
+use super::denial::Denial;
 use crate::path::words::Words;
+
+/// What else can deny a call, where AWS does not say what did.
+pub(super) const OTHER_POLICIES: &str = "a permissions boundary, a session policy or the organization's policy can deny it too";
 
 /// What is wrong with the account or the way to the API.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -28,7 +32,7 @@ pub enum AccountReason {
         found: String,
     },
     /// The identity may not make this call.
-    Denied,
+    Denied(Denial),
     /// The API cannot be reached.
     Unreachable,
     /// The API did not answer in time.
@@ -56,7 +60,7 @@ impl AccountReason {
             Self::SignatureRefused => "signature-refused",
             Self::ClockOff => "clock-off",
             Self::OtherAccount { .. } => "other-account",
-            Self::Denied => "denied",
+            Self::Denied(_) => "denied",
             Self::Unreachable => "unreachable",
             Self::Silent => "silent",
             Self::Unreadable => "unreadable",
@@ -70,7 +74,7 @@ impl AccountReason {
     pub(super) fn words(&self, action: &str) -> Words {
         match self {
             Self::NotConfigured | Self::NoRegion | Self::NoCredentials { .. } | Self::CredentialsFailed => self.configuration_words(),
-            Self::CredentialsExpired | Self::SignatureRefused | Self::ClockOff | Self::OtherAccount { .. } | Self::Denied => {
+            Self::CredentialsExpired | Self::SignatureRefused | Self::ClockOff | Self::OtherAccount { .. } | Self::Denied(_) => {
                 self.identity_words(action)
             }
             _ => self.way_words(action),
@@ -133,24 +137,16 @@ impl AccountReason {
                     "a custom endpoint: keys of that service".to_owned(),
                 ],
             ),
-            Self::ClockOff => Words::new(
-                "This machine's clock is off",
-                "A signed request is valid for some minutes around its time only.",
-                ["set the clock: timedatectl set-ntp true".to_owned()],
-            ),
             Self::OtherAccount { found } => Words::new(
                 "The credentials lead to another AWS account",
                 format!("They belong to account {found}, which is not in `allowed_account_ids`."),
                 ["choose the right profile or role".to_owned(), format!("or add \"{found}\" to `allowed_account_ids`")],
             ),
+            Self::Denied(denial) => denied(denial, action),
             _ => Words::new(
-                "AWS denies the call",
-                "The identity that Terraform runs as may not do this.",
-                [
-                    format!("allow {action} in its policy"),
-                    "see who it is: aws sts get-caller-identity".to_owned(),
-                    "a permissions boundary, a session policy or the organisation's policy can deny it too".to_owned(),
-                ],
+                "This machine's clock is off",
+                "A signed request is valid for some minutes around its time only.",
+                ["set the clock: timedatectl set-ntp true".to_owned()],
             ),
         }
     }
@@ -195,7 +191,10 @@ impl AccountReason {
             _ => Words::new(
                 "AWS refuses the call",
                 "For a reason that this provider has no words for.",
-                ["what AWS says above tells the cause".to_owned(), "TF_LOG=DEBUG shows the calls".to_owned()],
+                [
+                    "what AWS says above tells the cause".to_owned(),
+                    "TF_LOG=DEBUG shows each call with its request id, for AWS Support".to_owned(),
+                ],
             ),
         }
     }
@@ -211,7 +210,7 @@ impl AccountReason {
             Self::SignatureRefused,
             Self::ClockOff,
             Self::OtherAccount { found: "210987654321".to_owned() },
-            Self::Denied,
+            Self::Denied(Denial::default()),
             Self::Unreachable,
             Self::Silent,
             Self::Unreadable,
@@ -220,5 +219,21 @@ impl AccountReason {
             Self::Refused,
             Self::Interrupted,
         ]
+    }
+}
+
+/// A denial of a call that no room knows better.
+fn denied(denial: &Denial, action: &str) -> Words {
+    let mut remedies = vec![
+        denial.remedy().unwrap_or_else(|| format!("allow {action} in its policy")),
+        "see who it is: aws sts get-caller-identity".to_owned(),
+    ];
+    if !denial.is_decided() {
+        remedies.push(OTHER_POLICIES.to_owned());
+    }
+    Words {
+        summary: "AWS denies the call",
+        means: denial.means().unwrap_or_else(|| "The identity that Terraform runs as may not do this.".to_owned()),
+        remedies,
     }
 }

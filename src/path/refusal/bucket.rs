@@ -1,5 +1,6 @@
 //! Words about the bastion's key bucket.
 
+use super::denial::Denial;
 use crate::path::words::Words;
 
 /// What is wrong with the bucket or the object in it.
@@ -19,11 +20,13 @@ pub enum BucketReason {
     Denied {
         /// `bucket/key`.
         object: String,
+        /// What AWS says of it.
+        denial: Denial,
     },
     /// The object's KMS key may not be used.
     KmsDenied {
-        /// `kms:GenerateDataKey`, `kms:Decrypt`.
-        action: String,
+        /// What AWS says of it: `kms:GenerateDataKey`, `kms:Decrypt`.
+        denial: Denial,
         /// The key, as far as it is known.
         key: String,
     },
@@ -32,10 +35,27 @@ pub enum BucketReason {
         /// The key, as far as it is known.
         key: String,
     },
-    /// The object exists and is not ours.
+    /// The object exists and bears no mark of this provider's.
     Foreign {
         /// `bucket/key`.
         object: String,
+    },
+    /// Others claim the object, and it is not what is wanted.
+    Owned {
+        /// `bucket/key`.
+        object: String,
+        /// Who, each quoted as code.
+        owners: String,
+    },
+    /// The store ignores the conditions of a write.
+    Unconditional {
+        /// Name and port.
+        store: String,
+    },
+    /// A listing of the bucket was cut.
+    Unlisted {
+        /// Its name.
+        bucket: String,
     },
     /// The object was changed by somebody else since it was read.
     Changed {
@@ -68,6 +88,9 @@ impl BucketReason {
             Self::KmsDenied { .. } => "kms-denied",
             Self::KmsUnusable { .. } => "kms-unusable",
             Self::Foreign { .. } => "foreign-object",
+            Self::Owned { .. } => "owned",
+            Self::Unconditional { .. } => "unconditional",
+            Self::Unlisted { .. } => "unlisted",
             Self::Changed { .. } => "changed",
             Self::ObjectMissing { .. } => "object-missing",
             Self::Cut { .. } => "cut",
@@ -97,28 +120,8 @@ impl BucketReason {
                     "a bastion whose module names a region that does not exist never syncs a key: check its `region` too".to_owned(),
                 ],
             ),
-            Self::Denied { object } => Words::new(
-                "The bucket denies the call",
-                "S3 says the same for six reasons.",
-                [
-                    format!("the identity's policy: allow {action} on arn:aws:s3:::{object}"),
-                    "updating an object needs s3:PutObject and s3:GetObject; without s3:ListBucket, S3 says so of a missing object too"
-                        .to_owned(),
-                    "the bucket's policy, or its owner: another account's bucket has to allow this one".to_owned(),
-                    "a permissions boundary, a session policy or the organisation's policy".to_owned(),
-                    "a VPC endpoint's policy, where the calls leave through one".to_owned(),
-                    "`expected_bucket_owner` names another account".to_owned(),
-                ],
-            ),
-            Self::KmsDenied { action, key } => Words::new(
-                "The bucket's KMS key may not be used",
-                format!("S3 needs {action} on {key} for this identity. The bastion needs kms:Decrypt on the same key."),
-                [
-                    format!("allow {action} on that key in the identity's policy"),
-                    "and in the key's own policy, if it does not leave that to IAM".to_owned(),
-                    "`kms_key_id`: the bastion module's bucket_kms_key_arn".to_owned(),
-                ],
-            ),
+            Self::Denied { object, denial } => denied(object, denial, action),
+            Self::KmsDenied { denial, key } => kms_denied(key, denial),
             Self::KmsUnusable { key } => Words::new(
                 "The KMS key cannot be used",
                 format!("{key} does not exist in the bucket's region, is disabled, or is of another kind."),
@@ -154,12 +157,33 @@ impl BucketReason {
             ),
             Self::Foreign { object } => Words::new(
                 "The object exists already",
-                format!("`{object}` was not made by this resource. It was not touched."),
+                format!("`{object}` does not bear this provider's mark. It was not touched."),
                 [
                     format!("to manage it as it is: terraform import ADDRESS {object}"),
                     "to take it over and overwrite it: `adopt = true`".to_owned(),
                     "or choose another `user`".to_owned(),
                 ],
+            ),
+            Self::Owned { object, owners } => Words::new(
+                "The login belongs to another owner",
+                format!("`{object}` holds other lines than the ones wanted here, for {owners}. It was not touched."),
+                [
+                    "another `user`: one login has one set of keys".to_owned(),
+                    "to take it over from them and overwrite it: `adopt = true`".to_owned(),
+                    "an owner that no state knows any more was left by a run that was killed: bastion leftovers BUCKET lists it".to_owned(),
+                    "`earlier-version` stands for whoever made it with a version that noted no owner: terraform import takes it over"
+                        .to_owned(),
+                ],
+            ),
+            Self::Unconditional { store } => Words::new(
+                "The store ignores the conditions of a write",
+                format!("{store} wrote over an object on the condition that it must not. Somebody else's keys could be overwritten there."),
+                ["keep the keys in a store that honours If-None-Match and If-Match: Amazon S3, or a newer version of this one".to_owned()],
+            ),
+            Self::Unlisted { bucket } => Words::new(
+                "The bucket cannot be listed to its end",
+                format!("`{bucket}` holds more objects under the prefix than any bastion has logins."),
+                ["name a longer prefix".to_owned()],
             ),
             _ => Words::new(
                 "The object cannot be read",
@@ -176,14 +200,56 @@ impl BucketReason {
         vec![
             Self::Missing { bucket: "my-bastion".to_owned() },
             Self::Elsewhere { region: "eu-central-1".to_owned() },
-            Self::Denied { object: object() },
-            Self::KmsDenied { action: "kms:GenerateDataKey".to_owned(), key: key() },
+            Self::Denied { object: object(), denial: Denial::default() },
+            Self::KmsDenied { denial: Denial::read("not authorized to perform: kms:GenerateDataKey on resource: the key"), key: key() },
             Self::KmsUnusable { key: key() },
             Self::Foreign { object: object() },
+            Self::Owned { object: object(), owners: "`neosync/prod`, `3f9c2a71d04be865`".to_owned() },
+            Self::Unconditional { store: "minio.internal:9000".to_owned() },
+            Self::Unlisted { bucket: "my-bastion".to_owned() },
             Self::Changed { object: object() },
             Self::ObjectMissing { object: object() },
             Self::Cut { object: object() },
             Self::TooLarge { object: object() },
         ]
+    }
+}
+
+fn denied(object: &str, denial: &Denial, action: &str) -> Words {
+    const SUMMARY: &str = "The bucket denies the call";
+    let who = "see who it is: aws sts get-caller-identity".to_owned();
+    match (denial.means(), denial.remedy()) {
+        (Some(means), Some(remedy)) if denial.is_decided() => Words::new(SUMMARY, means, [remedy, who]),
+        (means, remedy) => Words::new(
+            SUMMARY,
+            means.unwrap_or_else(|| "S3 says the same for six reasons.".to_owned()),
+            [
+                remedy.unwrap_or_else(|| format!("the identity's policy: allow {action} on arn:aws:s3:::{object}")),
+                "updating an object needs s3:PutObject and s3:GetObject; without s3:ListBucket, S3 says so of a missing object too"
+                    .to_owned(),
+                "the bucket's policy, or its owner: another account's bucket has to allow this one".to_owned(),
+                "a permissions boundary, a session policy or the organization's policy".to_owned(),
+                "a VPC endpoint's policy, where the calls leave through one".to_owned(),
+                "`expected_bucket_owner` names another account".to_owned(),
+            ],
+        ),
+    }
+}
+
+fn kms_denied(key: &str, denial: &Denial) -> Words {
+    let action = denial.action().unwrap_or("a permission of KMS");
+    let means = denial.means().filter(|_| denial.is_decided()).map(|means| format!("{means} ")).unwrap_or_default();
+    let mut remedies = match denial.remedy().filter(|_| denial.is_decided()) {
+        Some(remedy) => vec![remedy],
+        None => vec![
+            format!("allow {action} on that key in the identity's policy"),
+            "and in the key's own policy, if it does not leave that to IAM".to_owned(),
+        ],
+    };
+    remedies.push("`kms_key_id`: the bastion module's bucket_kms_key_arn".to_owned());
+    Words {
+        summary: "The bucket's KMS key may not be used",
+        means: format!("{means}S3 needs {action} on {key} for this identity. The bastion needs kms:Decrypt on the same key."),
+        remedies,
     }
 }

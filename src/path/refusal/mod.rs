@@ -2,12 +2,14 @@
 
 mod account;
 mod bucket;
+mod denial;
 mod rules;
 
 use std::fmt;
 
 pub use self::account::AccountReason;
 pub use self::bucket::BucketReason;
+pub use self::denial::Denial;
 pub use self::rules::RulesReason;
 use super::diagnosis::{Economy, write_words};
 use super::heard::Heard;

@@ -1,5 +1,7 @@
 //! Words about the bastion's security group and its rules.
 
+use super::account::OTHER_POLICIES;
+use super::denial::Denial;
 use crate::path::words::Words;
 
 /// What is wrong with the security group or a rule in it.
@@ -32,6 +34,8 @@ pub enum RulesReason {
     Denied {
         /// `sg-…`
         group: String,
+        /// What AWS says of it.
+        denial: Denial,
     },
     /// Somebody else makes and removes the same rules at the same time.
     Raced {
@@ -93,16 +97,7 @@ impl RulesReason {
                     "or spread the peers over two security groups of the bastion".to_owned(),
                 ],
             ),
-            Self::Denied { group } => Words::new(
-                "AWS denies a change of the security group's rules",
-                format!("The identity that Terraform runs as may not do this to `{group}`."),
-                [
-                    format!("allow {action} on the group, and on arn:aws:ec2:*:*:security-group-rule/*"),
-                    "making a rule also needs ec2:CreateTags on security-group-rule/*: each rule is tagged as it is made".to_owned(),
-                    "see who it is: aws sts get-caller-identity".to_owned(),
-                    "a permissions boundary, a session policy or the organisation's policy can deny it too".to_owned(),
-                ],
-            ),
+            Self::Denied { group, denial } => denied(group, denial, action),
             _ => self.change_words(),
         }
     }
@@ -151,10 +146,36 @@ impl RulesReason {
             Self::PeerMissing { peer: "pl-68a54001".to_owned() },
             Self::Quota { group: group(), direction: "ingress", there: 60, needed: 3 },
             Self::Malformed,
-            Self::Denied { group: group() },
+            Self::Denied {
+                group: group(),
+                denial: Denial::read(
+                    "not authorized to perform: ec2:CreateTags on resource: arn:aws:ec2:us-west-2:123456789012:security-group-rule/* because \
+                     no identity-based policy allows the ec2:CreateTags action",
+                ),
+            },
             Self::Raced { group: group() },
             Self::Unseen { group: group() },
             Self::Unchangeable,
         ]
+    }
+}
+
+fn denied(group: &str, denial: &Denial, action: &str) -> Words {
+    let allow = || format!("allow {action} on the group, and on arn:aws:ec2:*:*:security-group-rule/*");
+    let mut remedies = vec![denial.remedy().unwrap_or_else(allow)];
+    if denial.action().is_none() {
+        remedies.push("making a rule also needs ec2:CreateTags on security-group-rule/*: each rule is tagged as it is made".to_owned());
+    }
+    remedies.push("see who it is: aws sts get-caller-identity".to_owned());
+    if !denial.is_decided() {
+        remedies.push(OTHER_POLICIES.to_owned());
+    }
+    Words {
+        summary: "AWS denies a change of the security group's rules",
+        means: match denial.means() {
+            Some(means) => format!("{means} It was needed for `{group}`."),
+            None => format!("The identity that Terraform runs as may not do this to `{group}`."),
+        },
+        remedies,
     }
 }

@@ -1,11 +1,11 @@
 //! The arguments, parsed once: what cannot be meant is refused on its attribute, what is not known yet is not judged.
 
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
 use std::str::FromStr;
 
 use super::Model;
-use crate::aws::Account;
 use crate::aws::authorized_keys::{AuthorizedKeys, BastionUser, BucketName, Content, ContentError, ObjectKey, PREFIX, Prefix, Seen};
+use crate::aws::{Account, Owner};
 use crate::key::PublicKey;
 use crate::provider::tunnel::sentence;
 use crate::tfplugin::attribute_path::AttributePath;
@@ -17,7 +17,9 @@ pub(super) struct Arguments {
     bucket: BucketName,
     key: ObjectKey,
     kms_key_id: Option<String>,
-    owner: Option<String>,
+    account_id: Option<String>,
+    /// Given, or drawn before.
+    pub(super) owner: Option<Owner>,
     pub(super) content: Content,
 }
 
@@ -29,7 +31,12 @@ impl Arguments {
         let prefix_given = config.prefix.clone().or(PREFIX.to_owned());
         let prefix = parsed::<Prefix>(&prefix_given, "prefix", "The bastion would not look there", diagnostics);
         let kms_key_id = kms_key_id(&config.kms_key_id, diagnostics);
-        let owner = owner(&config.expected_bucket_owner, diagnostics);
+        let account_id = account_id(&config.expected_bucket_owner, diagnostics);
+        let owner = match &config.owner {
+            // Drawn when it is written.
+            Attr::Null | Attr::Unknown => None,
+            given => Some(parsed::<Owner>(given, "owner", "The owner cannot be used", diagnostics)),
+        };
         let content = content(config, diagnostics);
         let key = match ObjectKey::new(prefix?, user?) {
             Ok(key) => key,
@@ -38,11 +45,12 @@ impl Arguments {
                 return None;
             }
         };
-        Some(Self { bucket: bucket?, key, kms_key_id: kms_key_id?, owner: owner?, content: content? })
+        let owner = owner.map_or(Some(None), |given| given.map(Some));
+        Some(Self { bucket: bucket?, key, kms_key_id: kms_key_id?, account_id: account_id?, owner: owner?, content: content? })
     }
 
     pub(super) fn object(&self, account: &Account) -> AuthorizedKeys {
-        AuthorizedKeys::new(account, self.bucket.clone(), self.key.clone(), self.kms_key_id.clone(), self.owner.clone())
+        AuthorizedKeys::new(account, self.bucket.clone(), self.key.clone(), self.kms_key_id.clone(), self.account_id.clone())
     }
 }
 
@@ -102,7 +110,7 @@ fn content(config: &Model, diagnostics: &mut Diagnostics) -> Option<Content> {
             let (at, summary) = match &error {
                 ContentError::PermitOpen(_) => (AttributePath::of("permit_open"), "A target cannot be permitted"),
                 ContentError::Empty => (at, "No public key is given"),
-                ContentError::Twice(_) => (at, "A public key is given twice"),
+                ContentError::TooLong(_) => (at, "The object would be too long"),
             };
             diagnostics.error(at, summary, sentence(&error));
             None
@@ -140,7 +148,7 @@ fn kms_key_id(value: &Attr<String>, diagnostics: &mut Diagnostics) -> Option<Opt
 }
 
 /// The outer `None` is for what is not known or wrong.
-fn owner(value: &Attr<String>, diagnostics: &mut Diagnostics) -> Option<Option<String>> {
+fn account_id(value: &Attr<String>, diagnostics: &mut Diagnostics) -> Option<Option<String>> {
     let owner = match value {
         Attr::Unknown => return None,
         Attr::Null => return Some(None),
@@ -163,6 +171,13 @@ pub(super) fn advise(config: &Model, diagnostics: &mut Diagnostics) {
             format!("The sync job of Guimove's module lists `{PREFIX}` and nothing else; here the prefix is \"{prefix}\"."),
         );
     }
+    for (first, second) in doubles(&config.public_keys) {
+        diagnostics.warning(
+            AttributePath::of("public_keys"),
+            "A public key is given twice",
+            format!("\"{first}\" and \"{second}\" are one key. It counts once."),
+        );
+    }
     if config.kms_key_id.known().is_some_and(|id| id.ends_with("alias/aws/s3")) {
         diagnostics.warning(
             AttributePath::of("kms_key_id"),
@@ -172,19 +187,29 @@ pub(super) fn advise(config: &Model, diagnostics: &mut Diagnostics) {
     }
 }
 
-/// Warns if the given key is not the one that the bucket encrypts with by itself.
-pub(super) async fn compare_keys(object: &AuthorizedKeys, given: Option<&str>, seen: &Seen, diagnostics: &mut Diagnostics) {
-    let (Some(given), Some(used)) = (given, &seen.kms_key) else { return };
-    let Some(default) = object.default_kms_key().await else { return };
+/// Keys that are spelled in two ways, with both.
+fn doubles(keys: &Attr<BTreeSet<Attr<String>>>) -> Vec<(&String, &String)> {
+    let mut spelled = BTreeMap::new();
+    let texts = keys.known().into_iter().flatten().filter_map(Attr::known);
+    let parsed = texts.filter_map(|text| Some((text.parse::<PublicKey>().ok()?.to_string(), text)));
+    parsed.filter_map(|(key, text)| spelled.insert(key, text).map(|first| (first, text))).collect()
+}
+
+/// A warning, if the given key is not the one that the bucket encrypts with by itself.
+pub(super) async fn compare_keys(object: &AuthorizedKeys, given: Option<&str>, seen: &Seen) -> Option<Diagnostics> {
+    let (given, used) = (given?, seen.kms_key.as_ref()?);
+    let default = object.default_kms_key().await?;
     // An alias does not tell which key it is, and an id is the end of an ARN.
     if default.contains("alias/") || default == *used || used.ends_with(&format!("/{default}")) || default.ends_with(&format!("/{used}")) {
-        return;
+        return None;
     }
+    let mut diagnostics = Diagnostics::new();
     diagnostics.warning(
         AttributePath::of("kms_key_id"),
         "The bastion may not be able to read the object",
         format!("It is encrypted with `{given}`, and the bucket's own key is `{default}`: the bastion of Guimove's module may decrypt with that one only, and says nothing when it cannot read."),
     );
+    Some(diagnostics)
 }
 
 /// `bucket/key`
@@ -235,10 +260,21 @@ mod tests {
         assert_eq!(wrong(&Model { prefix: known("/public-keys/"), ..model() }), ["prefix"]);
         assert_eq!(wrong(&Model { public_keys: set([]), ..model() }), ["public_keys"]);
         assert_eq!(wrong(&Model { public_keys: set(["junk"]), ..model() }), ["public_keys"]);
-        assert_eq!(wrong(&Model { public_keys: set([KEY, &format!("{KEY} again")]), ..model() }), ["public_keys"]);
+        assert_eq!(wrong(&Model { owner: known("a b"), ..model() }), ["owner"]);
         assert_eq!(wrong(&Model { permit_open: set([]), ..model() }), ["permit_open"]);
         assert_eq!(wrong(&Model { permit_open: set(["db"]), ..model() }), ["permit_open"]);
         assert_eq!(wrong(&Model { expected_bucket_owner: known("1"), ..model() }), ["expected_bucket_owner"]);
+    }
+
+    #[test]
+    fn a_key_that_is_spelled_twice_counts_once_and_both_are_named() {
+        let again = format!("{KEY} again");
+        let twice = Model { public_keys: set([KEY, &again]), ..model() };
+        assert!(wrong(&twice).is_empty());
+        let mut diagnostics = Diagnostics::new();
+        advise(&twice, &mut diagnostics);
+        let [said] = diagnostics.iter().collect::<Vec<_>>()[..] else { panic!("{diagnostics:?}") };
+        assert!(said.detail.contains(KEY) && said.detail.contains(&again), "{}", said.detail);
     }
 
     #[test]

@@ -6,7 +6,11 @@ pub(super) fn schema() -> Schema {
     Schema {
         version: 0,
         description: "One object in the bucket of a bastion that syncs its logins from S3, as Guimove's module does: the whole authorized_keys \
-            file of one login. The bastion copies it every few minutes, and deletes the login when the object is gone.",
+            file of one login. The bastion copies it every few minutes, and deletes the login when the object is gone.\n\n\
+            An object belongs to all who claim it, each with a comment line `# bastion-owner: OWNER CLAIM` at its top. Several resources, of \
+            one state or of many, may claim the same login as long as they want the same lines; the last one to leave removes the object. \
+            Other lines for a login that another owner claims are an error, unless `adopt` is set. Every change is made in place: a new \
+            object is there before the old one is left.",
         attributes: vec![
             Attribute::required("bucket", string(), "The bastion's bucket."),
             Attribute::required(
@@ -17,7 +21,7 @@ pub(super) fn schema() -> Schema {
             Attribute::required(
                 "public_keys",
                 set_of(Type::String),
-                "All public keys of the login, `type base64 [comment]`. Comments are dropped.",
+                "All public keys of the login, `type base64 [comment]`. Comments are dropped. A key that is given twice counts once.",
             ),
             Attribute::optional(
                 "permit_open",
@@ -28,19 +32,37 @@ pub(super) fn schema() -> Schema {
             Attribute::optional_computed(
                 "kms_key_id",
                 string(),
-                "The KMS key to encrypt with: ARN, id or alias. Left out, the bucket's own encryption applies, which the bastion can read.",
+                "The KMS key to encrypt with: ARN, id or alias. Left out or removed, the bucket's own encryption applies, which the bastion can read.",
             ),
             Attribute::optional(
                 "adopt",
                 boolean(),
-                "Take over an object that is there already and was not made by this provider. Else that is an error.",
+                "Take over an object that is there already and was not made by this provider, or that another owner claims with other lines. \
+                 Else that is an error.",
+            ),
+            Attribute::optional_computed(
+                "owner",
+                string(),
+                "Whose the object is: a stable name, such as `neosync/prod`, of up to 64 letters, digits and `. _ / = + @ -`. With one, a resource \
+                 finds its object again after its state was lost or its run was killed, so no two may have the same. Defaults to one that is \
+                 drawn and kept in state.",
             ),
             Attribute::optional("expected_bucket_owner", string(), "The account that the bucket has to belong to, twelve digits."),
             Attribute::computed("id", string(), "`bucket/key`, which an import takes."),
             Attribute::computed("key", string(), "The object's key, `public-keys/neosync.pub`."),
-            Attribute::computed("etag", string(), "Changes with every write: made for `triggers` of a connection."),
-            Attribute::computed("version_id", string(), "In a versioned bucket."),
-            Attribute::computed("authorized_keys", string(), "The object's text. Null where it was changed and may not be read."),
+            Attribute::computed(
+                "etag",
+                string(),
+                "Changes with every write of this resource, and with every change of the lines: made for `triggers` of a connection. Others who \
+                 claim the same lines do not change it.",
+            ),
+            Attribute::computed("version_id", string(), "The version that goes with `etag`, in a versioned bucket."),
+            Attribute::computed(
+                "authorized_keys",
+                string(),
+                "The lines of the object's text, without the claims. Null where it was changed and may not be read.",
+            ),
+            Attribute::computed("claim_id", string(), "This resource's claim, drawn when it is created."),
         ],
     }
 }

@@ -8,6 +8,7 @@ mod describe;
 mod form;
 mod furnish;
 mod permission;
+mod permit;
 mod rule;
 mod tags;
 
@@ -20,6 +21,7 @@ use hyper::{
 
 use super::{
     call::{Answer, Named, Refusal, Request},
+    policy::Policy,
     upstream::Upstream,
     xml,
 };
@@ -40,6 +42,8 @@ pub(crate) struct Ec2 {
     pub(crate) quota: usize,
     /// For how many Describes a new rule stays invisible.
     pub(crate) hide: usize,
+    /// What callers may do; all of it without one.
+    pub(crate) policy: Option<Policy>,
     /// In the order of their making.
     entries: Vec<Entry>,
     /// The groups whose rules are in `entries`; those that moto gave a group at its birth are taken over at first sight.
@@ -84,7 +88,15 @@ impl Place<'_> {
 
 impl Ec2 {
     pub(crate) fn new(account: &str) -> Ec2 {
-        Ec2 { account: account.into(), quota: QUOTA, hide: 0, entries: Vec::new(), known: HashSet::new(), weights: HashMap::new() }
+        Ec2 {
+            account: account.into(),
+            quota: QUOTA,
+            hide: 0,
+            policy: None,
+            entries: Vec::new(),
+            known: HashSet::new(),
+            weights: HashMap::new(),
+        }
     }
 
     pub(crate) async fn answer(&mut self, request: &Request, moto: &Upstream) -> Answer {
@@ -98,6 +110,7 @@ impl Ec2 {
         if form.take("Version").as_deref() != Some(VERSION) {
             return Err(Refusal::new("NoSuchVersion", format!("The requested version is not {VERSION}")));
         }
+        self.permitted(request, place)?;
         let form = &mut form;
         match action.as_str() {
             "AuthorizeSecurityGroupIngress" => self.authorize(form, Direction::Ingress, place).await,

@@ -2,7 +2,10 @@
 
 use hyper::StatusCode;
 
-use super::super::call::Refusal;
+use super::super::{
+    call::Refusal,
+    policy::{self, Policy},
+};
 
 /// A permission that is taken away, from everybody and for everything unless told otherwise.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -36,17 +39,22 @@ impl Deny {
 }
 
 /// # Errors
-/// AccessDenied in Amazon's words, where one of the denials fits.
-pub(super) fn check(denials: &[Deny], account: &str, access_key: &str, permission: &str, resource: &str) -> Result<(), Refusal> {
-    if !denials.iter().any(|deny| deny.hits(access_key, permission, resource)) {
+/// AccessDenied in Amazon's words, where one of the denials fits or the policy does not allow it.
+pub(super) fn check(
+    denials: &[Deny],
+    policy: Option<&Policy>,
+    account: &str,
+    access_key: &str,
+    permission: &str,
+    resource: &str,
+) -> Result<(), Refusal> {
+    let denied = denials.iter().any(|deny| deny.hits(access_key, permission, resource));
+    if !denied && policy.is_none_or(|policy| policy.allows(permission, resource)) {
         return Ok(());
     }
     // S3 puts its own resources into quotes, and not those of KMS.
     let resource = if resource.starts_with("arn:aws:s3:") { format!("\"{resource}\"") } else { resource.to_owned() };
-    let message = format!(
-        "User: arn:aws:iam::{account}:user/lab is not authorized to perform: {permission} on resource: {resource} because no \
-         identity-based policy allows the {permission} action"
-    );
+    let message = policy::sentence(account, permission, &format!(" on resource: {resource}"));
     Err(Refusal::with(StatusCode::FORBIDDEN, "AccessDenied", message))
 }
 
@@ -57,7 +65,7 @@ mod tests {
     #[test]
     fn a_denial_has_a_permission_a_caller_and_a_resource() {
         let denials = [Deny::of("kms:Decrypt").to("AKIA1").on("key/1")];
-        let code = |access_key, permission, resource| check(&denials, "123456789012", access_key, permission, resource).err();
+        let code = |access_key, permission, resource| check(&denials, None, "123456789012", access_key, permission, resource).err();
         let refusal = code("AKIA1", "kms:Decrypt", "arn:aws:kms:us-west-2:123456789012:key/1").unwrap();
         assert_eq!(
             refusal.message,

@@ -6,8 +6,8 @@ use hyper::{HeaderMap, Method, body::Bytes};
 use percent_encoding::utf8_percent_encode;
 
 use super::{
-    super::{Aws, call::Scope},
-    Answer, Bucket, Deny, Elsewhere, Encryption, FURNISHER, Request, S3,
+    super::{Aws, FURNISHER, call::Scope},
+    Answer, Bucket, Deny, Elsewhere, Encryption, Request, S3,
     client::{IN_PATH, S3Caller, child_text},
     kms::Condition,
 };
@@ -144,6 +144,11 @@ impl Aws {
     /// Chooses how calls for a bucket of another region are answered; with a redirect at first.
     pub fn elsewhere(&self, answer: Elsewhere) {
         self.with_state(async |state, _| state.s3.elsewhere = answer);
+    }
+
+    /// Ignores the conditions of writes from now on, as some stores do that only look like S3.
+    pub fn ignore_conditions(&self) {
+        self.with_state(async |state, _| state.s3.unconditional = true);
     }
 
     /// Puts an object as the bucket's settings have it; gives its ETag, without quotes.

@@ -27,15 +27,14 @@ pub use deny::Deny;
 pub use furnish::{BucketOptions, Head};
 
 use super::{
+    FURNISHER,
     call::{Answer, Named, Refusal, Request},
+    policy::Policy,
     upstream::{Upstream, fault},
     xml,
 };
 use asked::{Asked, not_implemented};
 use kms::{Encryption, Keys};
-
-/// The signer of furnishing: no denial hits it.
-const FURNISHER: &str = "AKIALABFURNISHER";
 
 /// Where the bucket's region is named, in answers to whoever looked for it elsewhere.
 const REGION_HEADER: &str = "x-amz-bucket-region";
@@ -59,7 +58,11 @@ pub(crate) struct S3 {
     buckets: HashMap<String, Bucket>,
     keys: Keys,
     denials: Vec<Deny>,
+    /// What callers may do; all of it without one.
+    pub(crate) policy: Option<Policy>,
     elsewhere: Elsewhere,
+    /// Whether the conditions of writes are ignored, as some stores do that only look like S3.
+    unconditional: bool,
     /// ETags of objects under KMS, by bucket, key and version.
     etags: HashMap<(String, String, String), String>,
 }
@@ -152,7 +155,7 @@ impl S3 {
     fn permitted(&self, request: &Request, moto: &Upstream, permission: &str, resource: &str) -> Result<(), Refusal> {
         match request.scope.access_key.as_str() {
             FURNISHER => Ok(()),
-            caller => deny::check(&self.denials, moto.account(), caller, permission, resource),
+            caller => deny::check(&self.denials, self.policy.as_ref(), moto.account(), caller, permission, resource),
         }
     }
 

@@ -58,7 +58,7 @@ impl S3 {
             self.permitted(request, moto, "kms:GenerateDataKey", key)?;
         }
         let mut onward = copy(request);
-        self.map_back(&mut onward, asked, moto).await?;
+        self.condition(&mut onward, asked, moto).await?;
         if let Encryption::Kms(key) = &encryption {
             onward.headers.insert(ALGORITHM, HeaderValue::from_static("aws:kms"));
             set(&mut onward.headers, KEY_ID, key);
@@ -85,8 +85,8 @@ impl S3 {
         let mut answer = send(moto, &onward).await?;
         let missing = answer.status() == StatusCode::NOT_FOUND;
         // Who may not list is not told what is not there.
-        if missing && self.permitted(request, moto, "s3:ListBucket", &format!("arn:aws:s3:::{}", asked.bucket)).is_err() {
-            return Err(Refusal::with(StatusCode::FORBIDDEN, "AccessDenied", "Access Denied"));
+        if missing {
+            self.permitted(request, moto, "s3:ListBucket", &format!("arn:aws:s3:::{}", asked.bucket))?;
         }
         if let (Some(current), false) = (current, missing) {
             self.dress(&mut answer, asked, &current.kms_key.map_or(Encryption::Aes256, Encryption::Kms));
@@ -96,8 +96,18 @@ impl S3 {
 
     pub(super) async fn delete(&mut self, request: &Request, asked: &Asked, moto: &Upstream) -> Result<Answer, Refusal> {
         let mut onward = copy(request);
-        self.map_back(&mut onward, asked, moto).await?;
+        self.condition(&mut onward, asked, moto).await?;
         send(moto, &onward).await
+    }
+
+    /// Makes a write's condition one that moto understands, or drops it where conditions are ignored.
+    async fn condition(&mut self, onward: &mut Request, asked: &Asked, moto: &Upstream) -> Result<(), Refusal> {
+        if self.unconditional {
+            onward.headers.remove(IF_MATCH);
+            onward.headers.remove(IF_NONE_MATCH);
+            return Ok(());
+        }
+        self.map_back(onward, asked, moto).await
     }
 
     /// How an object is to be encrypted that comes with these headers.
