@@ -176,7 +176,7 @@ impl Resource for AuthorizedKeysResource {
 
     async fn plan(&self, _call: &Call<Model>, change: Change<Model>) -> Result<Planned<Model>, Diagnostics> {
         let mut diagnostics = Diagnostics::new();
-        let mut model = change.proposed.clone();
+        let mut model = change.proposed;
         if change.config.prefix.is_null() {
             model.prefix = Attr::Known(PREFIX.to_owned());
         }
@@ -187,7 +187,7 @@ impl Resource for AuthorizedKeysResource {
         (model.key, model.id) = arguments::place(&change.config);
         model.authorized_keys = arguments.map_or(Attr::Unknown, |arguments| Attr::Known(arguments.content.as_str().to_owned()));
         let memory = Memory::of(&change.private);
-        model.owner = planned_owner(&change, &memory);
+        model.owner = planned_owner(&change.config, change.prior.as_ref());
         let rewritten = match &change.prior {
             None => true,
             Some(prior) => {
@@ -358,7 +358,7 @@ impl AuthorizedKeysResource {
         if model.kms_key_id.is_null() {
             model.kms_key_id = seen.kms_key.clone().map_or(Attr::Null, Attr::Known);
         }
-        let kept = Kept { model, private: Memory::written(&seen, &claim.owner, given.is_some()).keep() };
+        let kept = Kept { model, private: Memory::written(&seen, given.is_some()).keep() };
         call.keep(kept.clone());
         if let Some(prior) = apply.prior.as_ref().filter(|_| stays.is_none()) {
             match self.leave(call, &account, prior, &memory).await {
@@ -386,16 +386,12 @@ impl AuthorizedKeysResource {
     }
 }
 
-/// The owner, as far as it is known.
-fn planned_owner(change: &Change<Model>, memory: &Memory) -> Attr<String> {
-    match (&change.config.owner, &change.prior) {
-        // Removed, or never given: a name that somebody gave is not kept.
-        (Attr::Null, Some(prior)) => match &prior.owner {
-            Attr::Known(owner) if !owner.parse::<Owner>().is_ok_and(|owner| owner.is_drawn()) => Attr::Unknown,
-            kept => kept.clone(),
-        },
-        // Who replaces a resource is the same owner: Terraform gives the plan of a replacement the private bytes of what it replaces.
-        (Attr::Null, None) => memory.drawn().cloned().map_or(Attr::Unknown, Attr::Known),
+/// The owner, as far as it is known. What was drawn is kept; a name that somebody gave is not, once it is removed.
+fn planned_owner(config: &Model, prior: Option<&Model>) -> Attr<String> {
+    match (&config.owner, prior.map(|prior| &prior.owner)) {
+        (Attr::Null, None) => Attr::Unknown,
+        (Attr::Null, Some(Attr::Known(owner))) if !owner.parse::<Owner>().is_ok_and(|owner| owner.is_drawn()) => Attr::Unknown,
+        (Attr::Null, Some(kept)) => kept.clone(),
         (given, _) => given.clone(),
     }
 }
