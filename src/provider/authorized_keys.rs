@@ -2,6 +2,7 @@
 
 mod arguments;
 mod memory;
+mod parting;
 mod schema;
 
 use std::collections::BTreeSet;
@@ -125,36 +126,6 @@ impl Model {
         let id = self.claim_id.known().and_then(|id| id.parse().ok());
         Some(Claim { id: id.unwrap_or(drawn.id), owner: drawn.owner })
     }
-
-    /// What is to be said of the object that was left.
-    fn parting(&self, left: &Left) -> Diagnostics {
-        let mut diagnostics = Diagnostics::new();
-        let (object, bucket) = (self.id.known().map_or("", String::as_str), self.bucket.known().map_or("", String::as_str));
-        match left {
-            Left::Shared(owners) if !owners.is_empty() => {
-                let names: Vec<_> = owners.iter().map(|owner| format!("`{owner}`")).collect();
-                let commands: Vec<_> =
-                    owners.iter().map(|owner| format!("  bastion leftovers {bucket} --owner {owner} --remove")).collect();
-                diagnostics.warning(
-                    AttributePath::root(),
-                    "The object stays, because others claim it",
-                    format!(
-                        "`{object}` is still claimed by {}. An owner that no state knows any more was left by a run that was killed; it is \
-                         removed with\n\n{}",
-                        names.join(", "),
-                        commands.join("\n"),
-                    ),
-                );
-            }
-            Left::Foreign => diagnostics.warning(
-                AttributePath::root(),
-                "The object is not this resource's any more",
-                format!("Somebody else has written `{object}` since. It was left as it is."),
-            ),
-            Left::Gone | Left::HandedOver | Left::Shared(_) => {}
-        }
-        diagnostics
-    }
 }
 
 impl Resource for AuthorizedKeysResource {
@@ -261,7 +232,7 @@ impl Resource for AuthorizedKeysResource {
         let object = kept.model.object(&account).ok_or_else(|| fault("an object without a key is in state"))?;
         let held = kept.model.held(&Memory::of(&kept.private));
         let left = interruptible(&call.cancelled, "s3:DeleteObject", object.leave(&held)).await;
-        left.map(|left| kept.model.parting(&left)).map_err(|refusal| told(&refusal))
+        left.map(|left| parting::told(&kept.model, &left)).map_err(|refusal| told(&refusal))
     }
 
     async fn import(&self, call: &Call<Model>, id: &str) -> Result<(Kept<Model>, Diagnostics), Diagnostics> {
@@ -362,9 +333,9 @@ impl AuthorizedKeysResource {
         call.keep(kept.clone());
         if let Some(prior) = apply.prior.as_ref().filter(|_| stays.is_none()) {
             match self.leave(call, &account, prior, &memory).await {
-                Ok(left) => diagnostics.append(prior.parting(&left)),
+                Ok(left) => diagnostics.append(parting::told(prior, &left)),
                 Err(refusal) => {
-                    diagnostics.append(left_behind(prior, &refusal));
+                    diagnostics.append(parting::left_behind(prior, &refusal));
                     return Applied::Partial(kept, diagnostics);
                 }
             }
@@ -394,17 +365,6 @@ fn planned_owner(config: &Model, prior: Option<&Model>) -> Attr<String> {
         (Attr::Null, Some(kept)) => kept.clone(),
         (given, _) => given.clone(),
     }
-}
-
-fn left_behind(prior: &Model, refusal: &Refusal) -> Diagnostics {
-    let mut diagnostics = Diagnostics::new();
-    let object = prior.id.known().map_or("", String::as_str);
-    diagnostics.error(
-        at(refusal),
-        "The old object could not be removed",
-        format!("The new one is in place. The old one, `{object}`, is no longer in Terraform's state: remove it by hand, `aws s3 rm s3://{object}`.\n\n{refusal}"),
-    );
-    diagnostics
 }
 
 /// What is kept beside the state as bytes.
