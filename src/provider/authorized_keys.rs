@@ -2,6 +2,7 @@
 
 mod arguments;
 mod memory;
+mod parting;
 mod schema;
 
 use std::collections::BTreeSet;
@@ -125,36 +126,6 @@ impl Model {
         let id = self.claim_id.known().and_then(|id| id.parse().ok());
         Some(Claim { id: id.unwrap_or(drawn.id), owner: drawn.owner })
     }
-
-    /// What is to be said of the object that was left.
-    fn parting(&self, left: &Left) -> Diagnostics {
-        let mut diagnostics = Diagnostics::new();
-        let (object, bucket) = (self.id.known().map_or("", String::as_str), self.bucket.known().map_or("", String::as_str));
-        match left {
-            Left::Shared(owners) if !owners.is_empty() => {
-                let names: Vec<_> = owners.iter().map(|owner| format!("`{owner}`")).collect();
-                let commands: Vec<_> =
-                    owners.iter().map(|owner| format!("  bastion leftovers {bucket} --owner {owner} --remove")).collect();
-                diagnostics.warning(
-                    AttributePath::root(),
-                    "The object stays, because others claim it",
-                    format!(
-                        "`{object}` is still claimed by {}. An owner that no state knows any more was left by a run that was killed; it is \
-                         removed with\n\n{}",
-                        names.join(", "),
-                        commands.join("\n"),
-                    ),
-                );
-            }
-            Left::Foreign => diagnostics.warning(
-                AttributePath::root(),
-                "The object is not this resource's any more",
-                format!("Somebody else has written `{object}` since. It was left as it is."),
-            ),
-            Left::Gone | Left::HandedOver | Left::Shared(_) => {}
-        }
-        diagnostics
-    }
 }
 
 impl Resource for AuthorizedKeysResource {
@@ -176,7 +147,7 @@ impl Resource for AuthorizedKeysResource {
 
     async fn plan(&self, _call: &Call<Model>, change: Change<Model>) -> Result<Planned<Model>, Diagnostics> {
         let mut diagnostics = Diagnostics::new();
-        let mut model = change.proposed.clone();
+        let mut model = change.proposed;
         if change.config.prefix.is_null() {
             model.prefix = Attr::Known(PREFIX.to_owned());
         }
@@ -187,7 +158,7 @@ impl Resource for AuthorizedKeysResource {
         (model.key, model.id) = arguments::place(&change.config);
         model.authorized_keys = arguments.map_or(Attr::Unknown, |arguments| Attr::Known(arguments.content.as_str().to_owned()));
         let memory = Memory::of(&change.private);
-        model.owner = planned_owner(&change, &memory);
+        model.owner = planned_owner(&change.config, change.prior.as_ref());
         let rewritten = match &change.prior {
             None => true,
             Some(prior) => {
@@ -261,7 +232,7 @@ impl Resource for AuthorizedKeysResource {
         let object = kept.model.object(&account).ok_or_else(|| fault("an object without a key is in state"))?;
         let held = kept.model.held(&Memory::of(&kept.private));
         let left = interruptible(&call.cancelled, "s3:DeleteObject", object.leave(&held)).await;
-        left.map(|left| kept.model.parting(&left)).map_err(|refusal| told(&refusal))
+        left.map(|left| parting::told(&kept.model, &left)).map_err(|refusal| told(&refusal))
     }
 
     async fn import(&self, call: &Call<Model>, id: &str) -> Result<(Kept<Model>, Diagnostics), Diagnostics> {
@@ -358,13 +329,13 @@ impl AuthorizedKeysResource {
         if model.kms_key_id.is_null() {
             model.kms_key_id = seen.kms_key.clone().map_or(Attr::Null, Attr::Known);
         }
-        let kept = Kept { model, private: Memory::written(&seen, &claim.owner, given.is_some()).keep() };
+        let kept = Kept { model, private: Memory::written(&seen, given.is_some()).keep() };
         call.keep(kept.clone());
         if let Some(prior) = apply.prior.as_ref().filter(|_| stays.is_none()) {
             match self.leave(call, &account, prior, &memory).await {
-                Ok(left) => diagnostics.append(prior.parting(&left)),
+                Ok(left) => diagnostics.append(parting::told(prior, &left)),
                 Err(refusal) => {
-                    diagnostics.append(left_behind(prior, &refusal));
+                    diagnostics.append(parting::left_behind(prior, &refusal));
                     return Applied::Partial(kept, diagnostics);
                 }
             }
@@ -386,29 +357,14 @@ impl AuthorizedKeysResource {
     }
 }
 
-/// The owner, as far as it is known.
-fn planned_owner(change: &Change<Model>, memory: &Memory) -> Attr<String> {
-    match (&change.config.owner, &change.prior) {
-        // Removed, or never given: a name that somebody gave is not kept.
-        (Attr::Null, Some(prior)) => match &prior.owner {
-            Attr::Known(owner) if !owner.parse::<Owner>().is_ok_and(|owner| owner.is_drawn()) => Attr::Unknown,
-            kept => kept.clone(),
-        },
-        // Who replaces a resource is the same owner: Terraform gives the plan of a replacement the private bytes of what it replaces.
-        (Attr::Null, None) => memory.drawn().cloned().map_or(Attr::Unknown, Attr::Known),
+/// The owner, as far as it is known. What was drawn is kept; a name that somebody gave is not, once it is removed.
+fn planned_owner(config: &Model, prior: Option<&Model>) -> Attr<String> {
+    match (&config.owner, prior.map(|prior| &prior.owner)) {
+        (Attr::Null, None) => Attr::Unknown,
+        (Attr::Null, Some(Attr::Known(owner))) if !owner.parse::<Owner>().is_ok_and(|owner| owner.is_drawn()) => Attr::Unknown,
+        (Attr::Null, Some(kept)) => kept.clone(),
         (given, _) => given.clone(),
     }
-}
-
-fn left_behind(prior: &Model, refusal: &Refusal) -> Diagnostics {
-    let mut diagnostics = Diagnostics::new();
-    let object = prior.id.known().map_or("", String::as_str);
-    diagnostics.error(
-        at(refusal),
-        "The old object could not be removed",
-        format!("The new one is in place. The old one, `{object}`, is no longer in Terraform's state: remove it by hand, `aws s3 rm s3://{object}`.\n\n{refusal}"),
-    );
-    diagnostics
 }
 
 /// What is kept beside the state as bytes.

@@ -2,35 +2,35 @@
 
 use std::collections::BTreeSet;
 
-use lab::{BucketOptions, On, Ran, Terraform};
+use lab::{BucketOptions, Ran, Terraform};
 use serde_json::Value;
 
 use crate::cloud::{Cloud, as_account, provider};
 use crate::support::{Block, assert_says, attributes, planned, quote, terraform, write_with};
 
-const ADDRESS: &str = "bastion_authorized_keys.neosync";
-const KEY: &str = "public-keys/neosync.pub";
-const ED25519: &str = "ssh-ed25519 AAAAC3NzaC1lZDI1NTE5AAAAIJdD7y3aLq454yWBdwLWbieU1ebz9/cu7/QEXn9OIeZJ";
-const OTHER: &str = "ssh-ed25519 AAAAC3NzaC1lZDI1NTE5AAAAILM+rvN+ot98qgEN796jTiQfZfG1KaT0PtFDJ/XFSqti";
+pub const ADDRESS: &str = "bastion_authorized_keys.neosync";
+pub const KEY: &str = "public-keys/neosync.pub";
+pub const ED25519: &str = "ssh-ed25519 AAAAC3NzaC1lZDI1NTE5AAAAIJdD7y3aLq454yWBdwLWbieU1ebz9/cu7/QEXn9OIeZJ";
+pub const OTHER: &str = "ssh-ed25519 AAAAC3NzaC1lZDI1NTE5AAAAILM+rvN+ot98qgEN796jTiQfZfG1KaT0PtFDJ/XFSqti";
 const CLAIM: &str = "# bastion-owner: ";
 
 /// A bucket, and what is applied to it.
-struct Bucket {
-    cloud: Cloud,
-    name: String,
+pub struct Bucket {
+    pub cloud: Cloud,
+    pub name: String,
 }
 
 /// Another folder with a state of its own.
-struct State(Terraform);
+pub struct State(Terraform);
 
 impl Bucket {
-    fn new() -> Self {
+    pub fn new() -> Self {
         let cloud = Cloud::new();
         let name = cloud.aws.make_bucket("bastion", BucketOptions::default()).unwrap();
         Self { cloud, name }
     }
 
-    fn block(&self) -> Block {
+    pub fn block(&self) -> Block {
         let block = Block::new("bastion_authorized_keys", "neosync").text("bucket", &self.name).text("user", "neosync");
         with_key(block, ED25519)
     }
@@ -56,12 +56,12 @@ impl Bucket {
     }
 
     /// The object's text, if it is there.
-    fn text(&self) -> Option<String> {
+    pub fn text(&self) -> Option<String> {
         self.cloud.aws.get_object(&self.name, KEY).unwrap().map(|text| String::from_utf8(text).unwrap())
     }
 
     /// Who claims the object, as its text says; the metadata must say the same.
-    fn claims(&self) -> BTreeSet<String> {
+    pub fn claims(&self) -> BTreeSet<String> {
         let text = self.text().expect("the object is there");
         let claims: BTreeSet<_> = text.lines().filter_map(|line| line.strip_prefix(CLAIM)).map(|claim| claim.replace(' ', ":")).collect();
         let metadata = self.cloud.aws.head(&self.name, KEY).unwrap().unwrap().metadata;
@@ -72,22 +72,22 @@ impl Bucket {
     }
 
     /// How often the object was deleted: between two such moments it was there.
-    fn deletes(&self) -> usize {
+    pub fn deletes(&self) -> usize {
         let calls = self.cloud.aws.calls();
         calls.iter().filter(|call| call.action == "DeleteObject" && call.code.is_none() && call.target.ends_with(KEY)).count()
     }
 }
 
-fn with_key(block: Block, key: &str) -> Block {
+pub fn with_key(block: Block, key: &str) -> Block {
     block.set("public_keys", format!("[{}]", quote(key)))
 }
 
-fn line(key: &str) -> String {
+pub fn line(key: &str) -> String {
     format!("restrict,port-forwarding {key}\n")
 }
 
 /// A resource's claim, as its state has it.
-fn claim(attributes: &Value) -> String {
+pub fn claim(attributes: &Value) -> String {
     format!("{}:{}", attributes["owner"].as_str().unwrap(), attributes["claim_id"].as_str().unwrap())
 }
 
@@ -95,7 +95,7 @@ fn of_state(terraform: &Terraform, address: &str) -> Value {
     attributes(terraform, address).unwrap_or_else(|| panic!("{address} is not in state"))
 }
 
-fn run(terraform: &Terraform, arguments: &[&str]) -> Ran {
+pub fn run(terraform: &Terraform, arguments: &[&str]) -> Ran {
     terraform.run(&[arguments, &["-no-color", "-input=false"]].concat()).unwrap()
 }
 
@@ -189,165 +189,6 @@ fn other_lines_for_a_login_that_another_owner_claims_are_an_error_that_names_it(
     let said = bucket.apply(&prod, &[]).ok().unwrap();
     assert_says(&said, &["The object is not this resource's any more", "It was left as it is"]);
     assert_eq!(bucket.text(), adopted);
-}
-
-/// Replaces the resource, and asserts that its object was there all the time.
-fn replaced(bucket: &Bucket, block: &Block, how: &str, kill: bool) {
-    let cloud = &bucket.cloud;
-    let trigger = |value: &str| Block::new("terraform_data", "trigger").text("input", value);
-    let block =
-        block.clone().raw("lifecycle {\n    create_before_destroy = true\n    replace_triggered_by = [terraform_data.trigger]\n  }");
-    cloud.settle(&[&block, &trigger("a")]);
-    cloud.aws.forget_calls();
-    let mut next = block.clone();
-    if how != "taint" {
-        next = with_key(block, OTHER);
-    }
-    match how {
-        "taint" => drop(cloud.terraform.run(&["taint", ADDRESS]).unwrap().ok().unwrap()),
-        "trigger" => cloud.write(&[&next, &trigger("b")]),
-        _ => cloud.write(&[&next, &trigger("a")]),
-    }
-    let arguments: &[&str] = if how == "replace" { &["apply", "-auto-approve", "-replace", ADDRESS] } else { &["apply", "-auto-approve"] };
-    if kill {
-        // Looks of the plan, of the create, and then that of the destroy.
-        let held = cloud.aws.pause_before(On::action("HeadObject").skip(2));
-        cloud.kill_with_at(arguments, &held);
-        drop(held);
-        assert_eq!(bucket.deletes(), 0, "{how:?}");
-        cloud.terraform.apply().unwrap().ok().unwrap();
-    } else {
-        let said = run(&cloud.terraform, arguments).ok().unwrap();
-        assert!(said.contains("1 destroyed") || said.contains("2 destroyed"), "{how:?}: it was replaced\n{said}");
-        assert!(!said.contains("The object stays"), "{how:?}: a replacement is nothing to warn of\n{said}");
-    }
-    cloud.settled();
-    assert_eq!((bucket.deletes(), bucket.claims()), (0, [claim(&cloud.attributes(ADDRESS))].into()), "{how:?}");
-    let expected = if how == "taint" { ED25519 } else { OTHER };
-    assert!(bucket.text().unwrap().ends_with(&line(expected)), "{how:?}");
-    cloud.settle(&[]);
-    assert_eq!(bucket.text(), None, "{how:?}");
-}
-
-#[test]
-fn what_is_replaced_create_first_is_there_at_every_moment() {
-    let bucket = Bucket::new();
-    for block in [bucket.block(), bucket.block().text("owner", "neosync/prod")] {
-        for how in ["replace", "trigger", "taint"] {
-            replaced(&bucket, &block, how, false);
-        }
-    }
-}
-
-#[test]
-fn what_is_replaced_create_first_and_killed_in_between_is_there_at_every_moment() {
-    let bucket = Bucket::new();
-    for block in [bucket.block(), bucket.block().text("owner", "neosync/prod")] {
-        for how in ["replace", "trigger", "taint"] {
-            replaced(&bucket, &block, how, true);
-        }
-    }
-}
-
-#[test]
-fn a_rename_hands_the_object_over() {
-    let bucket = Bucket::new();
-    let cloud = &bucket.cloud;
-    for owner in [None, Some("neosync/prod")] {
-        let block = owner.map_or_else(|| bucket.block(), |owner| bucket.block().text("owner", owner));
-        let names = ["neosync", "renamed", "again", "once-more"];
-        cloud.settle(&[&block]);
-        cloud.aws.forget_calls();
-        for name in [1, 2] {
-            let said = cloud.apply(&[&block.clone().named(names[name])]).ok().unwrap();
-            assert!(said.contains("1 added, 0 changed, 1 destroyed") && !said.contains("The object"), "{said}");
-            cloud.settled();
-            let claims = [claim(&cloud.attributes(&format!("bastion_authorized_keys.{}", names[name])))];
-            assert_eq!((bucket.deletes(), bucket.claims()), (0, claims.into()));
-        }
-        // One at a time, whoever leaves first cannot wait for whoever comes, but what is there in the end is right.
-        cloud.write(&[&block.clone().named(names[3])]);
-        run(&cloud.terraform, &["apply", "-auto-approve", "-parallelism=1"]).ok().unwrap();
-        cloud.settled();
-        assert_eq!(bucket.claims().len(), 1);
-        let deletes = bucket.deletes();
-        let text = format!("moved {{\n  from = bastion_authorized_keys.{}\n  to = {ADDRESS}\n}}\n", names[3]);
-        write_with(&cloud.terraform, &(provider(&cloud.aws, "") + &text), &[&block]);
-        let said = run(&cloud.terraform, &["apply", "-auto-approve", "-parallelism=1"]).ok().unwrap();
-        assert!(said.contains("0 added, 0 changed, 0 destroyed"), "{said}");
-        assert_eq!((bucket.deletes(), bucket.claims().len()), (deletes, 1));
-        cloud.settle(&[]);
-    }
-}
-
-#[test]
-fn a_killed_create_is_taken_up_by_its_owner() {
-    let bucket = Bucket::new();
-    let cloud = &bucket.cloud;
-    let block = bucket.block().text("owner", "neosync/prod");
-    for next in [block.clone(), with_key(block.clone(), OTHER)] {
-        cloud.write(&[&block]);
-        let held = cloud.aws.pause_after("PutObject");
-        cloud.kill_at(&held);
-        drop(held);
-        assert!(bucket.text().is_some());
-        cloud.settle(&[&next]);
-        assert_eq!(bucket.claims(), [claim(&cloud.attributes(ADDRESS))].into());
-        cloud.settle(&[]);
-        assert!(cloud.aws.object_keys(&bucket.name).unwrap().is_empty());
-    }
-}
-
-#[test]
-fn a_killed_create_of_a_drawn_owner_is_shared_or_named() {
-    let bucket = Bucket::new();
-    let cloud = &bucket.cloud;
-    let killed = || {
-        cloud.write(&[&bucket.block()]);
-        let held = cloud.aws.pause_after("PutObject");
-        cloud.kill_at(&held);
-        drop(held);
-        bucket.claims().first().unwrap().split_once(':').unwrap().0.to_owned()
-    };
-    let owner = killed();
-    cloud.settle(&[&bucket.block()]);
-    assert_eq!(bucket.claims().len(), 2);
-    let said = cloud.apply(&[]).ok().unwrap();
-    assert_says(&said, &[&format!("bastion leftovers {} --owner {owner} --remove", bucket.name)]);
-    assert_eq!(bucket.claims().len(), 1);
-    cloud.aws.delete_object(&bucket.name, KEY).unwrap();
-
-    let owner = killed();
-    let rotated = with_key(bucket.block(), OTHER);
-    assert_says(&cloud.apply(&[&rotated]).failed().unwrap(), &["The login belongs to another owner", &owner, "bastion leftovers"]);
-    cloud.settle(&[&rotated.set("adopt", "true")]);
-    assert_eq!(bucket.claims(), [claim(&cloud.attributes(ADDRESS))].into());
-
-    cloud.settle(&[&with_key(bucket.block(), OTHER).text("user", "materialize")]);
-    assert_eq!(cloud.aws.object_keys(&bucket.name).unwrap(), ["public-keys/materialize.pub"], "what is moved is left");
-}
-
-#[test]
-fn a_lost_state_is_found_again_by_its_owner_or_imported() {
-    let bucket = Bucket::new();
-    let cloud = &bucket.cloud;
-    let lose = || drop(cloud.terraform.run(&["state", "rm", ADDRESS]).unwrap().ok().unwrap());
-    let block = bucket.block().text("owner", "neosync/prod");
-    cloud.settle(&[&block]);
-    lose();
-    cloud.settle(&[&with_key(block, OTHER)]);
-    assert_eq!(bucket.claims(), [claim(&cloud.attributes(ADDRESS))].into());
-    // A drawn owner goes on where it was.
-    cloud.settle(&[&bucket.block()]);
-    let claims = bucket.claims();
-    assert!(!claims.first().unwrap().starts_with("neosync/prod"), "a name that was removed is not kept");
-    lose();
-    let id = format!("{}/{KEY}", bucket.name);
-    cloud.terraform.run(&["import", "-input=false", "-no-color", ADDRESS, &id]).unwrap().ok().unwrap();
-    cloud.settled();
-    assert_eq!(bucket.claims(), claims);
-    cloud.settle(&[]);
-    assert_eq!(bucket.text(), None);
 }
 
 #[test]
@@ -460,12 +301,30 @@ fn removing_an_optional_argument_does_what_leaving_it_out_would_have_done() {
         ("expected_bucket_owner", quote(cloud.aws.account_id())),
         ("owner", quote("neosync/prod")),
     ] {
-        cloud.settle(&[&without.clone().set(argument, value)]);
+        cloud.settle(&[&without.clone().set(argument, value.clone())]);
         cloud.write(&[&without]);
-        assert_eq!(cloud.plans(ADDRESS), ["update"], "{argument}: the plan shows it");
+        // The bucket's own key makes no difference, given or not.
+        let expected_plan = if value == quote(&own) { "no-op" } else { "update" };
+        assert_eq!(cloud.plans(ADDRESS), [expected_plan], "{argument}: the plan shows it");
         cloud.settle(&[&without]);
         assert_eq!(seen(), expected, "{argument}");
         let owner = cloud.attributes(ADDRESS)["owner"].as_str().unwrap().to_owned();
         assert!(owner != "neosync/prod" && bucket.claims() == [claim(&cloud.attributes(ADDRESS))].into(), "{argument}");
     }
+}
+
+#[test]
+fn who_shares_an_object_leaves_it_encrypted_as_it_is() {
+    let bucket = Bucket::new();
+    let (own, given) = (bucket.cloud.aws.make_kms_key(), bucket.cloud.aws.make_kms_key());
+    bucket.cloud.aws.encrypt_bucket(&bucket.name, Some(&own)).unwrap();
+    let under = || bucket.cloud.aws.head(&bucket.name, KEY).unwrap().unwrap().kms_key;
+    let (chooses, shares) = (bucket.state(), bucket.state());
+    bucket.settle(&chooses, &[&bucket.block().text("kms_key_id", &given)]);
+    bucket.settle(&shares, &[&bucket.block()]);
+    assert_eq!((under().as_ref(), bucket.claims().len()), (Some(&given), 2));
+    assert!(chooses.0.settled().unwrap());
+    bucket.apply(&chooses, &[]).ok().unwrap();
+    assert_eq!((under(), bucket.claims().len()), (Some(given), 1));
+    assert!(shares.0.settled().unwrap());
 }

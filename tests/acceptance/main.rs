@@ -4,6 +4,7 @@
 mod account;
 mod arguments;
 mod authorized_keys;
+mod authorized_keys_handover;
 mod authorized_keys_localstack;
 mod authorized_keys_ownership;
 mod authorized_keys_stores;

@@ -12,7 +12,6 @@ use bytes::Bytes;
 
 use super::claims::{Claims, MARK, OWNERS};
 use super::name::{BucketName, ObjectKey};
-use super::refusal::unreadable;
 use crate::aws::Account;
 use crate::aws::answer::Answer;
 use crate::path::heard::Heard;
@@ -145,19 +144,6 @@ impl AuthorizedKeys {
         let by_earlier_version = claims.is_empty() && noted == Some(Claims::earlier());
         let claims = if by_earlier_version { Claims::earlier() } else { claims };
         Ok(Some(Fetched { seen, claims, lines: lines.to_owned() }))
-    }
-
-    /// Who claims the object; nobody where there is none, or where what bears no mark may not be read.
-    pub(super) async fn claims(&self) -> Result<Claims, Refusal> {
-        match self.look().await? {
-            None => Ok(Claims::default()),
-            Some(Seen { claims: Some(claims), .. }) => Ok(claims),
-            Some(_) => match self.fetch().await {
-                Ok(fetched) => Ok(fetched.map(|fetched| fetched.claims).unwrap_or_default()),
-                Err(refusal) if unreadable(&refusal) => Ok(Claims::default()),
-                Err(refusal) => Err(refusal),
-            },
-        }
     }
 
     async fn text(&self, mut body: ByteStream) -> Result<String, Refusal> {

@@ -170,6 +170,8 @@ impl BucketReason {
                 [
                     "another `user`: one login has one set of keys".to_owned(),
                     "to take it over from them and overwrite it: `adopt = true`".to_owned(),
+                    "a resource that is replaced create-first and gets other keys at once: a stable `owner` tells that it is the same"
+                        .to_owned(),
                     "an owner that no state knows any more was left by a run that was killed: bastion leftovers BUCKET lists it".to_owned(),
                     "`earlier-version` stands for whoever made it with a version that noted no owner: terraform import takes it over"
                         .to_owned(),

@@ -3,7 +3,6 @@
 use serde_json::{Value, json};
 
 use super::{Model, bytes};
-use crate::aws::Owner;
 use crate::aws::authorized_keys::Seen;
 use crate::tfplugin::kind::Private;
 
@@ -15,8 +14,6 @@ pub(super) struct Memory {
     found: Option<String>,
     /// ETag and version as they were last seen: others who join change them, and not what state says of the keys.
     seen: Option<(String, Option<String>)>,
-    /// For whom it was written: who replaces this resource is the same owner.
-    owner: Option<String>,
     /// Whether `kms_key_id` was configured when it was written.
     pub(super) kms_given: bool,
     /// Whether our claim was found missing.
@@ -27,9 +24,8 @@ pub(super) struct Memory {
 
 impl Memory {
     /// Just written.
-    pub(super) fn written(seen: &Seen, owner: &Owner, kms_given: bool) -> Self {
-        let owner = Some(owner.as_str().to_owned());
-        Self { owner, kms_given, ..Self::first(seen) }
+    pub(super) fn written(seen: &Seen, kms_given: bool) -> Self {
+        Self { kms_given, ..Self::first(seen) }
     }
 
     /// Just imported.
@@ -50,7 +46,6 @@ impl Memory {
             written: text("written"),
             found: text("found"),
             seen: text("etag").map(|etag| (etag, text("version"))),
-            owner: text("owner"),
             kms_given: flag("kms_given"),
             unclaimed: flag("unclaimed"),
             imported: flag("imported"),
@@ -83,11 +78,6 @@ impl Memory {
         self.seen.as_ref().map(|(etag, _)| etag)
     }
 
-    /// The owner that was drawn for it.
-    pub(super) fn drawn(&self) -> Option<&String> {
-        self.owner.as_ref().filter(|owner| owner.parse::<Owner>().is_ok_and(|owner| owner.is_drawn()))
-    }
-
     /// Whether somebody else encrypted the object anew, or our claim is missing.
     pub(super) const fn drifted(&self) -> bool {
         self.found.is_some() || self.unclaimed
@@ -101,7 +91,6 @@ impl Memory {
                 "found": self.found,
                 "etag": etag,
                 "version": version.flatten(),
-                "owner": self.owner,
                 "kms_given": self.kms_given,
                 "unclaimed": self.unclaimed,
                 "imported": self.imported,
@@ -123,10 +112,6 @@ fn version(seen: &Seen) -> (String, Option<String>) {
 mod tests {
     use super::*;
 
-    fn written(seen: &Seen) -> Memory {
-        Memory::written(seen, &"neosync/prod".parse().unwrap(), false)
-    }
-
     fn seen(kms_key: Option<&str>) -> Seen {
         let encryption = if kms_key.is_some() { "aws:kms" } else { "AES256" }.to_owned();
         Seen { etag: "1".to_owned(), version_id: None, encryption, kms_key: kms_key.map(ToOwned::to_owned), claims: None }
@@ -134,7 +119,7 @@ mod tests {
 
     #[test]
     fn another_encryption_is_remembered_until_it_is_written_again() {
-        let mut memory = Memory::of(&written(&seen(Some("a"))).keep());
+        let mut memory = Memory::of(&Memory::written(&seen(Some("a")), false).keep());
         assert!(!memory.found(&seen(Some("a"))) && !memory.drifted());
         assert!(memory.found(&seen(Some("b"))));
         assert!(Memory::of(&memory.keep()).drifted());
@@ -153,12 +138,5 @@ mod tests {
         assert!(!memory.imported && memory.knows(&Model::default(), &after) && memory.etag().unwrap() == "2");
         let state = Model { etag: crate::tfplugin::model::Attr::Known("1".to_owned()), ..Model::default() };
         assert!(Memory::of(&Private(b"{}".to_vec())).knows(&state, &before), "an earlier version noted it in state alone");
-    }
-
-    #[test]
-    fn a_drawn_owner_is_handed_on_and_a_given_one_is_not() {
-        assert_eq!(written(&seen(None)).drawn(), None);
-        let owner = Owner::draw().unwrap();
-        assert_eq!(Memory::of(&Memory::written(&seen(None), &owner, true).keep()).drawn().unwrap(), owner.as_str());
     }
 }

@@ -1,0 +1,51 @@
+//! What is said of an object that was left, or could not be.
+
+use super::{Model, at};
+use crate::aws::authorized_keys::Left;
+use crate::path::refusal::Refusal;
+use crate::tfplugin::attribute_path::AttributePath;
+use crate::tfplugin::diagnostic::Diagnostics;
+
+/// What is to be said of the object that was left.
+pub(super) fn told(model: &Model, left: &Left) -> Diagnostics {
+    let mut diagnostics = Diagnostics::new();
+    let (object, bucket) = (model.id.known().map_or("", String::as_str), model.bucket.known().map_or("", String::as_str));
+    match left {
+        Left::Shared(owners) if !owners.is_empty() => {
+            let names: Vec<_> = owners.iter().map(|owner| format!("`{owner}`")).collect();
+            let commands: Vec<_> = owners.iter().map(|owner| format!("  bastion leftovers {bucket} --owner {owner} --remove")).collect();
+            diagnostics.warning(
+                AttributePath::root(),
+                "The object stays, because others claim it",
+                format!(
+                    "`{object}` is still claimed by {}. An owner that no state knows any more was left by a run that was killed; it is \
+                     removed with\n\n{}",
+                    names.join(", "),
+                    commands.join("\n"),
+                ),
+            );
+        }
+        Left::Foreign => diagnostics.warning(
+            AttributePath::root(),
+            "The object is not this resource's any more",
+            format!("Somebody else has written `{object}` since. It was left as it is."),
+        ),
+        Left::Gone | Left::HandedOver | Left::Shared(_) => {}
+    }
+    diagnostics
+}
+
+/// What is to be said of an object that could not be left.
+pub(super) fn left_behind(prior: &Model, refusal: &Refusal) -> Diagnostics {
+    let mut diagnostics = Diagnostics::new();
+    let object = prior.id.known().map_or("", String::as_str);
+    diagnostics.error(
+        at(refusal),
+        "The old object could not be removed",
+        format!(
+            "The new one is in place. The old one, `{object}`, is no longer in Terraform's state, and nothing else takes its claim off: where \
+             no other owner stands in its text, remove it by hand, `aws s3 rm s3://{object}`.\n\n{refusal}"
+        ),
+    );
+    diagnostics
+}

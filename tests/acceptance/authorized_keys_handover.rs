@@ -1,0 +1,165 @@
+//! A login's object is handed over: to a replacement, under another name, after a kill, after a lost state.
+
+use lab::On;
+
+use crate::authorized_keys_ownership::{ADDRESS, Bucket, ED25519, KEY, OTHER, claim, line, run, with_key};
+use crate::cloud::provider;
+use crate::support::{Block, assert_says, write_with};
+
+/// Replaces the resource, and asserts that its object was there all the time.
+fn replaced(bucket: &Bucket, owner: Option<&str>, how: &str, kill: bool) {
+    let cloud = &bucket.cloud;
+    let trigger = |value: &str| Block::new("terraform_data", "trigger").text("input", value);
+    let given = owner.is_some();
+    let block = owner.map_or_else(|| bucket.block(), |owner| bucket.block().text("owner", owner));
+    let block = block.raw("lifecycle {\n    create_before_destroy = true\n    replace_triggered_by = [terraform_data.trigger]\n  }");
+    cloud.settle(&[&block, &trigger("a")]);
+    cloud.aws.forget_calls();
+    // A stable owner's keys may change in the same moment; who is drawn anew shares what it finds.
+    let key = if given && how != "taint" { OTHER } else { ED25519 };
+    let next = with_key(block, key);
+    match how {
+        "taint" => drop(cloud.terraform.run(&["taint", ADDRESS]).unwrap().ok().unwrap()),
+        "trigger" => cloud.write(&[&next, &trigger("b")]),
+        _ => cloud.write(&[&next, &trigger("a")]),
+    }
+    let arguments: &[&str] = if how == "replace" { &["apply", "-auto-approve", "-replace", ADDRESS] } else { &["apply", "-auto-approve"] };
+    if kill {
+        // Looks of the plan, of the create, and then that of the destroy.
+        let held = cloud.aws.pause_before(On::action("HeadObject").skip(2));
+        cloud.kill_with_at(arguments, &held);
+        drop(held);
+        assert_eq!(bucket.deletes(), 0, "{how}");
+        cloud.terraform.apply().unwrap().ok().unwrap();
+    } else {
+        let said = run(&cloud.terraform, arguments).ok().unwrap();
+        assert!(said.contains("1 destroyed") || said.contains("2 destroyed"), "{how}: it was replaced\n{said}");
+        assert!(!said.contains("The object stays"), "{how}: a replacement is nothing to warn of\n{said}");
+    }
+    cloud.settled();
+    assert_eq!((bucket.deletes(), bucket.claims()), (0, [claim(&cloud.attributes(ADDRESS))].into()), "{how}");
+    assert!(bucket.text().unwrap().ends_with(&line(key)), "{how}");
+    cloud.settle(&[]);
+    assert_eq!(bucket.text(), None, "{how}");
+}
+
+#[test]
+fn what_is_replaced_create_first_is_there_at_every_moment() {
+    let bucket = Bucket::new();
+    for owner in [None, Some("neosync/prod")] {
+        for how in ["replace", "trigger", "taint"] {
+            replaced(&bucket, owner, how, false);
+        }
+    }
+}
+
+#[test]
+fn what_is_replaced_create_first_and_killed_in_between_is_there_at_every_moment() {
+    let bucket = Bucket::new();
+    for owner in [None, Some("neosync/prod")] {
+        for how in ["replace", "trigger", "taint"] {
+            replaced(&bucket, owner, how, true);
+        }
+    }
+}
+
+#[test]
+fn a_rename_hands_the_object_over() {
+    let bucket = Bucket::new();
+    let cloud = &bucket.cloud;
+    for owner in [None, Some("neosync/prod")] {
+        let block = owner.map_or_else(|| bucket.block(), |owner| bucket.block().text("owner", owner));
+        let names = ["neosync", "renamed", "again", "once-more"];
+        cloud.settle(&[&block]);
+        cloud.aws.forget_calls();
+        for name in [1, 2] {
+            let said = cloud.apply(&[&block.clone().named(names[name])]).ok().unwrap();
+            assert!(said.contains("1 added, 0 changed, 1 destroyed") && !said.contains("The object"), "{said}");
+            cloud.settled();
+            let claims = [claim(&cloud.attributes(&format!("bastion_authorized_keys.{}", names[name])))];
+            assert_eq!((bucket.deletes(), bucket.claims()), (0, claims.into()));
+        }
+        // One at a time, whoever leaves first cannot wait for whoever comes, but what is there in the end is right.
+        cloud.write(&[&block.clone().named(names[3])]);
+        run(&cloud.terraform, &["apply", "-auto-approve", "-parallelism=1"]).ok().unwrap();
+        cloud.settled();
+        assert_eq!(bucket.claims().len(), 1);
+        let deletes = bucket.deletes();
+        let text = format!("moved {{\n  from = bastion_authorized_keys.{}\n  to = {ADDRESS}\n}}\n", names[3]);
+        write_with(&cloud.terraform, &(provider(&cloud.aws, "") + &text), &[&block]);
+        let said = run(&cloud.terraform, &["apply", "-auto-approve", "-parallelism=1"]).ok().unwrap();
+        assert!(said.contains("0 added, 0 changed, 0 destroyed"), "{said}");
+        assert_eq!((bucket.deletes(), bucket.claims().len()), (deletes, 1));
+        cloud.settle(&[]);
+    }
+}
+
+#[test]
+fn a_killed_create_is_taken_up_by_its_owner() {
+    let bucket = Bucket::new();
+    let cloud = &bucket.cloud;
+    let block = bucket.block().text("owner", "neosync/prod");
+    for next in [block.clone(), with_key(block.clone(), OTHER)] {
+        cloud.write(&[&block]);
+        let held = cloud.aws.pause_after("PutObject");
+        cloud.kill_at(&held);
+        drop(held);
+        assert!(bucket.text().is_some());
+        cloud.settle(&[&next]);
+        assert_eq!(bucket.claims(), [claim(&cloud.attributes(ADDRESS))].into());
+        cloud.settle(&[]);
+        assert!(cloud.aws.object_keys(&bucket.name).unwrap().is_empty());
+    }
+}
+
+#[test]
+fn a_killed_create_of_a_drawn_owner_is_shared_or_named() {
+    let bucket = Bucket::new();
+    let cloud = &bucket.cloud;
+    let killed = || {
+        cloud.write(&[&bucket.block()]);
+        let held = cloud.aws.pause_after("PutObject");
+        cloud.kill_at(&held);
+        drop(held);
+        bucket.claims().first().unwrap().split_once(':').unwrap().0.to_owned()
+    };
+    let owner = killed();
+    cloud.settle(&[&bucket.block()]);
+    assert_eq!(bucket.claims().len(), 2);
+    let said = cloud.apply(&[]).ok().unwrap();
+    assert_says(&said, &[&format!("bastion leftovers {} --owner {owner} --remove", bucket.name)]);
+    assert_eq!(bucket.claims().len(), 1);
+    cloud.aws.delete_object(&bucket.name, KEY).unwrap();
+
+    let owner = killed();
+    let rotated = with_key(bucket.block(), OTHER);
+    assert_says(&cloud.apply(&[&rotated]).failed().unwrap(), &["The login belongs to another owner", &owner, "bastion leftovers"]);
+    cloud.settle(&[&rotated.set("adopt", "true")]);
+    assert_eq!(bucket.claims(), [claim(&cloud.attributes(ADDRESS))].into());
+
+    cloud.settle(&[&with_key(bucket.block(), OTHER).text("user", "materialize")]);
+    assert_eq!(cloud.aws.object_keys(&bucket.name).unwrap(), ["public-keys/materialize.pub"], "what is moved is left");
+}
+
+#[test]
+fn a_lost_state_is_found_again_by_its_owner_or_imported() {
+    let bucket = Bucket::new();
+    let cloud = &bucket.cloud;
+    let lose = || drop(cloud.terraform.run(&["state", "rm", ADDRESS]).unwrap().ok().unwrap());
+    let block = bucket.block().text("owner", "neosync/prod");
+    cloud.settle(&[&block]);
+    lose();
+    cloud.settle(&[&with_key(block, OTHER)]);
+    assert_eq!(bucket.claims(), [claim(&cloud.attributes(ADDRESS))].into());
+    // A drawn owner goes on where it was.
+    cloud.settle(&[&bucket.block()]);
+    let claims = bucket.claims();
+    assert!(!claims.first().unwrap().starts_with("neosync/prod"), "a name that was removed is not kept");
+    lose();
+    let id = format!("{}/{KEY}", bucket.name);
+    cloud.terraform.run(&["import", "-input=false", "-no-color", ADDRESS, &id]).unwrap().ok().unwrap();
+    cloud.settled();
+    assert_eq!(bucket.claims(), claims);
+    cloud.settle(&[]);
+    assert_eq!(bucket.text(), None);
+}
