@@ -8,6 +8,8 @@ use super::exit::Exit;
 use super::url::UrlError;
 #[cfg(feature = "aws")]
 use crate::aws::authorized_keys::NameError;
+#[cfg(feature = "aws")]
+use crate::aws::security_group_rules::IdError;
 use crate::key::{KeyError, PermitOpenError, PublicKeyError};
 use crate::path::cause::Cause;
 use crate::path::route::{Endpoint, Host, HostError, Port};
@@ -80,7 +82,10 @@ pub(super) enum CliError {
     #[error("it was not confirmed: nothing was removed")]
     NotConfirmed,
     #[cfg(feature = "aws")]
-    #[error("BUCKET: {0}")]
+    #[error("SG|BUCKET: {0}")]
+    Group(IdError),
+    #[cfg(feature = "aws")]
+    #[error("SG|BUCKET: {0}")]
     Bucket(NameError),
     #[cfg(feature = "aws")]
     #[error("--owner {owner}: nothing in {target} is claimed by it; without --remove all owners are listed")]

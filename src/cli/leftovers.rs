@@ -1,6 +1,7 @@
-//! `bastion leftovers`: what bears this provider's mark in a bucket, by owner, and the way to take an owner's claims away.
+//! `bastion leftovers`: what bears this provider's mark in a security group or a bucket, by owner, and the way to take an owner's claims away.
 
 mod bucket;
+mod group;
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::fmt::Write as _;
@@ -9,11 +10,11 @@ use clap::Args;
 use serde_json::json;
 use tokio_util::sync::CancellationToken;
 
-use self::bucket::Bucket;
 use super::error::CliError;
 use super::exit::Exit;
 use super::{block_on, input, json, say};
 use crate::aws::authorized_keys::{BucketName, PREFIX, Prefix};
+use crate::aws::security_group_rules::GroupId;
 use crate::aws::{Account, Owner, Settings};
 use crate::path::refusal::Refusal;
 
@@ -33,12 +34,13 @@ Exit codes:
 
 Examples:
   bastion leftovers my-bastion
+  bastion leftovers sg-0123456789abcdef0 --region us-west-2 --json
   bastion leftovers my-bastion --owner neosync/old --remove";
 
 #[derive(Args)]
 pub(super) struct LeftoversArguments {
-    /// The bastion's key bucket.
-    #[arg(value_name = "BUCKET")]
+    /// The bastion's security group, `sg-…`, or its key bucket.
+    #[arg(value_name = "SG|BUCKET")]
     target: String,
     /// Only what this owner claims; several allowed.
     #[arg(long, value_name = "OWNER")]
@@ -127,17 +129,40 @@ fn told(arguments: &LeftoversArguments) -> Result<Exit, CliError> {
     Ok(found.refusal.as_ref().map_or(Exit::Proven, Exit::of_refusal))
 }
 
-fn target(arguments: &LeftoversArguments) -> Result<Bucket, CliError> {
-    let bucket: BucketName = arguments.target.parse().map_err(CliError::Bucket)?;
-    Ok(Bucket { bucket, prefix: arguments.prefix.clone() })
+/// Where the marks are.
+enum Target {
+    Group(GroupId),
+    Bucket { bucket: BucketName, prefix: Prefix },
+}
+
+impl Target {
+    async fn list(&self, account: &Account, cancelled: &CancellationToken) -> Result<Vec<Marked>, Refusal> {
+        match self {
+            Self::Group(group) => group::list(group, account, cancelled).await,
+            Self::Bucket { bucket, prefix } => bucket::list(bucket, prefix, account, cancelled).await,
+        }
+    }
+}
+
+fn target(arguments: &LeftoversArguments) -> Result<Target, CliError> {
+    let text = &arguments.target;
+    if text.starts_with("sg-") {
+        return text.parse().map(Target::Group).map_err(CliError::Group);
+    }
+    let bucket = text.parse().map_err(CliError::Bucket)?;
+    Ok(Target::Bucket { bucket, prefix: arguments.prefix.clone() })
 }
 
 /// Takes the claims away, owner by owner, until something fails.
-async fn remove(owners: &[Owner], target: &Bucket, account: &Account, found: &mut Found, cancelled: &CancellationToken) {
+async fn remove(owners: &[Owner], target: &Target, account: &Account, found: &mut Found, cancelled: &CancellationToken) {
+    let Found { marked, done, refusal } = found;
     for owner in owners {
-        let refused = target.release(account, owner, &found.marked, &mut found.done, cancelled).await.err();
-        if refused.is_some() {
-            found.refusal = refused;
+        let taken = match target {
+            Target::Group(group) => group::take_off(group, account, owner, done, cancelled).await,
+            Target::Bucket { bucket, .. } => bucket::take_off(bucket, account, owner, marked, done, cancelled).await,
+        };
+        *refusal = taken.err();
+        if refusal.is_some() {
             return;
         }
     }

@@ -49,7 +49,7 @@ enum Command {
     /// Make and read the keys of a bastion login.
     #[command(subcommand)]
     Keys(keys::KeysCommand),
-    /// List what bears this provider's mark in a bastion's bucket, by owner, and take an owner's claims away.
+    /// List what bears this provider's mark in a security group or a bucket, by owner, and take an owner's claims away.
     #[cfg(feature = "aws")]
     #[command(after_help = leftovers::AFTER_HELP)]
     Leftovers(leftovers::LeftoversArguments),
