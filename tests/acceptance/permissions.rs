@@ -138,6 +138,7 @@ fn life_of_keys() -> Life {
             .set("public_keys", format!("[{}]", keys.join(", ")))
     };
     let (object, gone, foreign) = (format!("{bucket}/public-keys/neosync.pub"), bucket.clone(), bucket.clone());
+    let twin = || block(&KEYS).named("twin").text("owner", "somebody/else");
     let adopted = block(&KEYS[..1]).named("adopted").text("user", "adopted").set("adopt", "true");
     let steps = vec![
         apply(vec![block(&KEYS[..1])]),
@@ -149,6 +150,11 @@ fn life_of_keys() -> Life {
         plan(),
         meanwhile(move |cloud| drop(cloud.aws.put_object(&foreign, "public-keys/adopted.pub", "somebody else's\n").unwrap())),
         apply(vec![block(&KEYS), adopted]),
+        plan(),
+        // Another owner joins the object, and leaves it again.
+        apply(vec![block(&KEYS), twin()]),
+        plan(),
+        apply(vec![block(&KEYS)]),
         plan(),
         apply(vec![]),
     ];
