@@ -61,6 +61,13 @@ impl Cidr {
         self.prefix
     }
 
+    /// Whether every address of another network is in this one.
+    #[must_use]
+    pub fn contains(self, other: Self) -> bool {
+        let same_family = self.address.is_ipv4() == other.address.is_ipv4();
+        same_family && self.prefix <= other.prefix && masked(other.address, self.prefix) == self.address
+    }
+
     /// `0.0.0.0/0` or `::/0`.
     #[must_use]
     pub const fn is_everything(self) -> bool {
@@ -140,6 +147,9 @@ mod tests {
         assert_eq!(text("2001:DB8:0:0:0:0:0:0/32"), "2001:db8::/32");
         assert_eq!(text("0.0.0.0/0"), "0.0.0.0/0");
         assert!("::/0".parse::<Cidr>().unwrap().is_everything());
+        let contains = |wide: &str, narrow: &str| wide.parse::<Cidr>().unwrap().contains(narrow.parse().unwrap());
+        assert!(contains("10.0.0.0/8", "10.1.2.0/24") && contains("10.0.0.1", "10.0.0.1") && contains("::/0", "2001:db8::1"));
+        assert!(!contains("10.0.0.0/24", "10.0.1.0/24") && !contains("10.0.0.1", "10.0.0.0/8") && !contains("0.0.0.0/0", "::1"));
     }
 
     #[test]

@@ -20,7 +20,7 @@ fn doors() -> BTreeMap<&'static str, Vec<&'static str>> {
     }
     doors.insert("tfplugin", words.clone());
     doors.insert("check", [words.clone(), vec!["ssh", "postgres"]].concat());
-    doors.insert("cli", [words.clone(), vec!["ssh", "postgres", "check"]].concat());
+    doors.insert("cli", [words.clone(), vec!["ssh", "postgres", "aws", "check"]].concat());
     doors.insert("provider", [words, vec!["ssh", "postgres", "aws", "check", "tfplugin"]].concat());
     doors
 }

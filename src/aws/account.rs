@@ -160,6 +160,26 @@ impl Account {
         Ok(config)
     }
 
+    /// The region that security groups are looked for in, if it is known.
+    pub async fn region(&self) -> Option<String> {
+        self.config().await.ok()?.region().map(ToString::to_string)
+    }
+
+    /// The account whose credentials are used, if STS tells.
+    pub async fn account_id(&self) -> Option<String> {
+        let config = self.config().await.ok()?;
+        let identity = self.sts(config).get_caller_identity().send().await.ok()?;
+        identity.account().map(ToOwned::to_owned)
+    }
+
+    fn sts(&self, config: &SdkConfig) -> aws_sdk_sts::Client {
+        let mut builder = aws_sdk_sts::config::Builder::from(config);
+        if let Some(url) = &self.0.settings.endpoints.sts {
+            builder = builder.endpoint_url(url);
+        }
+        aws_sdk_sts::Client::from_conf(builder.build())
+    }
+
     async fn load(&self) -> Result<SdkConfig, Refusal> {
         let settings = &self.0.settings;
         let mut loader = aws_config::defaults(BehaviorVersion::latest())
@@ -219,11 +239,7 @@ impl Account {
         if settings.allowed_account_ids.is_empty() {
             return Ok(());
         }
-        let mut builder = aws_sdk_sts::config::Builder::from(config);
-        if let Some(url) = &settings.endpoints.sts {
-            builder = builder.endpoint_url(url);
-        }
-        let asked = aws_sdk_sts::Client::from_conf(builder.build()).get_caller_identity().send().await;
+        let asked = self.sts(config).get_caller_identity().send().await;
         let identity = asked.map_err(|error| Answer::of(&error).refusal_of_account(IDENTITY))?;
         let found = identity.account().unwrap_or_default();
         if settings.allowed_account_ids.contains(found) {

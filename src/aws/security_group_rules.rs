@@ -1,37 +1,46 @@
-//! The rules of one security group: named wants, one call a direction to add, one to revoke, and never a rule of somebody else's.
+//! The rules of one security group: named wants, one call an entry to add, one a direction to remove, and never a rule of somebody else's.
 //!
-//! [`ensure`] makes what is wanted, [`look`] tells how what is there compares, [`remove`] takes away what was made, and [`take_over`] begins
-//! with what somebody else made. What decides is pure:
-//! the rules that are there and the rules that are wanted lead to a plan of calls, and nothing but a rule that was seen is ever revoked.
+//! [`create`] and [`update`] make what is wanted, [`look`] tells how what is there compares, [`remove`] takes away what was made, [`depart`]
+//! finishes what updates put off, and [`import`] begins with what is there. What decides is pure: the rules that are there and the rules
+//! that are wanted lead to a plan of calls, and nothing but a rule that was seen is ever removed.
 //!
-//! **Whose rule is it?** A rule is ours if it bears our mark (tags that are set within the call that makes it) with our [`Owner`], or if it
-//! was recorded as ours. The owner is made of the group and of what was wanted at first, so a run that was killed before anything was
-//! recorded finds its own rules again. Any other rule with the same protocol, ports and peer satisfies the want: it is recorded, never
-//! changed, never revoked.
+//! **Whose rule is it?** Each user of a rule leaves a mark of its own on it: a tag whose key names the owner, and whose value the one object
+//! of that owner. Whoever wants a rule that bears somebody's mark adds one. Leaving a rule means taking one's mark away; the last one to
+//! leave removes the rule. A rule without any mark is somebody else's: it satisfies the want, and is neither marked, changed nor removed.
 
 mod calls;
+mod depart;
 mod ensure;
 mod entry;
 mod group;
 mod id;
+mod import;
+mod leave;
+mod leftovers;
 mod look;
 mod mark;
+mod observe;
+mod ours;
 mod plan;
 mod refuse;
 mod remove;
 mod rule;
-mod see;
 mod traffic;
+mod undo;
+mod wire;
 
-pub use self::group::Claims;
 pub(super) use self::group::Groups;
 
-pub use self::ensure::{Intent, Unfinished, ensure};
+pub use self::depart::depart;
+pub use self::ensure::{DesiredRules, Ensured, Unfinished, create, update};
 pub use self::entry::{Entry, Source, SourceError};
-pub use self::id::{GroupId, IdError, PrefixListId, SubnetId};
-pub use self::look::{look, take_over};
-pub use self::mark::Owner;
-pub use self::remove::remove;
-pub use self::rule::{Direction, Key, Peer, Rule};
-pub use self::see::{Held, Ours, Seen};
+pub use self::id::{GroupId, IdError, PeerGroup, PrefixListId, SubnetId};
+pub use self::import::{Imported, import};
+pub use self::leftovers::{Claimed, Released, leftovers, release};
+pub use self::look::look;
+pub use self::mark::{Claim, Mark};
+pub use self::observe::{Held, Observed};
+pub use self::ours::{Identity, Ours};
+pub use self::remove::{Removed, remove};
+pub use self::rule::{DESCRIPTION_SIGNS, Direction, Key, LONGEST_DESCRIPTION, Peer, Rule};
 pub use self::traffic::{Protocol, ProtocolError, Traffic, TrafficError};

@@ -6,6 +6,10 @@ use std::path::PathBuf;
 use super::endpoint::EndpointError;
 use super::exit::Exit;
 use super::url::UrlError;
+#[cfg(feature = "aws")]
+use crate::aws::authorized_keys::NameError;
+#[cfg(feature = "aws")]
+use crate::aws::security_group_rules::IdError;
 use crate::key::{KeyError, PermitOpenError, PublicKeyError};
 use crate::path::cause::Cause;
 use crate::path::route::{Endpoint, Host, HostError, Port};
@@ -74,6 +78,18 @@ pub(super) enum CliError {
     NothingTyped { what: &'static str },
     #[error("interrupted")]
     Interrupted,
+    #[cfg(feature = "aws")]
+    #[error("it was not confirmed: nothing was removed")]
+    NotConfirmed,
+    #[cfg(feature = "aws")]
+    #[error("SG|BUCKET: {0}")]
+    Group(IdError),
+    #[cfg(feature = "aws")]
+    #[error("SG|BUCKET: {0}")]
+    Bucket(NameError),
+    #[cfg(feature = "aws")]
+    #[error("--owner {owner}: nothing in {target} is claimed by it; without --remove all owners are listed")]
+    NoSuchOwner { owner: String, target: String },
     #[error("the two passphrases differ")]
     PassphrasesDiffer,
     #[error("the key would be kept in plain text: give a passphrase with {instead}, or say --no-passphrase")]
@@ -89,6 +105,8 @@ impl CliError {
         match self {
             Self::Output(_) | Self::Runtime(_) => Exit::Fault,
             Self::Interrupted => Exit::Ended,
+            #[cfg(feature = "aws")]
+            Self::NotConfirmed => Exit::Ended,
             _ => Exit::Usage,
         }
     }

@@ -4,6 +4,8 @@ use std::process::ExitCode;
 
 use crate::path::cause::Cause;
 use crate::path::diagnosis::Diagnosis;
+#[cfg(feature = "aws")]
+use crate::path::refusal::{AccountReason, Reason, Refusal};
 use crate::path::stage::Stage;
 
 /// How the program ended. Scripts compare the numbers, so they never change.
@@ -31,6 +33,9 @@ pub(super) enum Exit {
     Ready,
     /// Out of time or interrupted, without a verdict.
     Ended,
+    /// AWS refuses, or is not reached.
+    #[cfg(feature = "aws")]
+    Aws,
 }
 
 impl Exit {
@@ -47,6 +52,17 @@ impl Exit {
             Self::Login => 8,
             Self::Ready => 9,
             Self::Ended => 10,
+            #[cfg(feature = "aws")]
+            Self::Aws => 11,
+        }
+    }
+
+    /// The class of what AWS refused.
+    #[cfg(feature = "aws")]
+    pub(super) const fn of_refusal(refusal: &Refusal) -> Self {
+        match refusal.reason {
+            Reason::Account(AccountReason::Interrupted) => Self::Ended,
+            _ => Self::Aws,
         }
     }
 

@@ -52,21 +52,40 @@ pub(super) fn secret_file(flag: &'static str, path: &Path) -> Result<Secret<Stri
     Ok(Secret::from(secret))
 }
 
-/// Asks on the terminal, without echo. Ctrl-C and a polite kill end it, and whatever ends it leaves the terminal as it was.
+/// Asks on the terminal, without echo.
 pub(super) fn ask(what: &'static str, prompt: &str, instead: &'static str) -> Result<Secret<String>, CliError> {
+    typed(what, prompt, instead, |modes| {
+        modes.remove(LocalModes::ECHO);
+        modes.insert(LocalModes::ECHONL);
+    })
+}
+
+/// Asks on the terminal for a yes.
+#[cfg(feature = "aws")]
+pub(super) fn confirm(prompt: &str) -> Result<(), CliError> {
+    let answer = typed("confirmation", prompt, "--yes", |_| {})?;
+    if answer.expose().trim() == "yes" { Ok(()) } else { Err(CliError::NotConfirmed) }
+}
+
+/// A line that is typed on the terminal in some modes. Ctrl-C and a polite kill end it, and whatever ends it leaves the terminal as it was.
+fn typed(
+    what: &'static str,
+    prompt: &str,
+    instead: &'static str,
+    change: impl FnOnce(&mut LocalModes),
+) -> Result<Secret<String>, CliError> {
     let no_terminal = || CliError::NoTerminal { what, instead };
     let mut terminal = File::options().read(true).write(true).open(TERMINAL).map_err(|_| no_terminal())?;
     let before = tcgetattr(&terminal).map_err(|_| no_terminal())?;
-    let mut silent = before.clone();
-    silent.local_modes.remove(LocalModes::ECHO);
-    silent.local_modes.insert(LocalModes::ECHONL);
+    let mut changed = before.clone();
+    change(&mut changed.local_modes);
     let runtime = runtime()?;
     let typed = runtime.block_on(async {
         // First, so that a signal cannot come between: it would end the program with the echo off.
         let mut interrupt = signal(SignalKind::interrupt()).map_err(CliError::Runtime)?;
         let mut terminate = signal(SignalKind::terminate()).map_err(CliError::Runtime)?;
         // What was typed ahead counts.
-        tcsetattr(&terminal, OptionalActions::Now, &silent).map_err(|_| no_terminal())?;
+        tcsetattr(&terminal, OptionalActions::Now, &changed).map_err(|_| no_terminal())?;
         // Last: who sees the prompt may type.
         write!(terminal, "{prompt}").map_err(|_| no_terminal())?;
         tokio::select! {

@@ -1,4 +1,4 @@
-//! The program `bastion`: the check of a path, the scan of a bastion and its keys, by hand.
+//! The program `bastion`: the check of a path, the scan of a bastion, its keys, and what was left behind in AWS, by hand.
 
 mod arguments;
 mod check;
@@ -8,6 +8,8 @@ mod exit;
 mod input;
 mod json;
 mod keys;
+#[cfg(feature = "aws")]
+mod leftovers;
 mod live;
 mod mermaid;
 mod request;
@@ -47,6 +49,10 @@ enum Command {
     /// Make and read the keys of a bastion login.
     #[command(subcommand)]
     Keys(keys::KeysCommand),
+    /// List what bears this provider's mark in a security group or a bucket, by owner, and take an owner's claims away.
+    #[cfg(feature = "aws")]
+    #[command(after_help = leftovers::AFTER_HELP)]
+    Leftovers(leftovers::LeftoversArguments),
 }
 
 /// Does what argv says.
@@ -71,6 +77,8 @@ pub fn run(arguments: impl IntoIterator<Item = OsString>, environment: Environme
         Command::Check(arguments) => check::run(&arguments, environment),
         Command::Scan(arguments) => scan::run(&arguments, environment),
         Command::Keys(command) => keys::run(&command, environment),
+        #[cfg(feature = "aws")]
+        Command::Leftovers(arguments) => leftovers::run(&arguments),
     };
     match ended {
         Ok(exit) => exit.into(),

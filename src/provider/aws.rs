@@ -283,7 +283,7 @@ fn validate_tags(aws: &AwsModel, diagnostics: &mut Diagnostics) {
             "A key has 1 to 128 characters, a value 256 at the most."
         } else if key.to_ascii_lowercase().starts_with("aws:") {
             "Keys that begin with aws: are Amazon's own."
-        } else if matches!(key.as_str(), "Name" | "managed-by" | "bastion-owner") {
+        } else if matches!(key.as_str(), "Name" | "managed-by") || key.starts_with("bastion-owner") {
             "The provider sets this one itself: by it, it knows its own rules."
         } else if value.is_null() {
             "The value is null."

@@ -1,5 +1,8 @@
 //! The provider block.
 
+#[cfg(feature = "aws")]
+use tokio_util::sync::CancellationToken;
+
 use super::Shared;
 #[cfg(feature = "aws")]
 use super::aws::{self, AwsModel};
@@ -64,5 +67,12 @@ impl Configuration for Config {
         #[cfg(feature = "aws")]
         self.shared.aws.set(&config.aws);
         Diagnostics::new()
+    }
+
+    #[cfg(feature = "aws")]
+    async fn finish(&self, cancelled: &CancellationToken) {
+        if let Some(account) = self.shared.aws.account() {
+            crate::aws::security_group_rules::depart(&account, cancelled).await;
+        }
     }
 }

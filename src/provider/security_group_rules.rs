@@ -1,6 +1,7 @@
 //! `bastion_security_group_rules`: who may come in and go out, changed without a moment in which neither old nor new is let through.
 
 mod arguments;
+mod notes;
 mod schema;
 mod state;
 
@@ -8,7 +9,8 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use super::aws::{Configured, refused};
 use super::{Shared, fault};
-use crate::aws::security_group_rules::{self as room, Claims, Direction, Entry, GroupId, Intent, Owner, Unfinished};
+use crate::aws::security_group_rules::{self as room, DesiredRules, Entry, GroupId, Identity, Unfinished};
+use crate::aws::{Account, ClaimId, Owner};
 use crate::path::heard::Heard;
 use crate::path::refusal::{Reason, Refusal, RulesReason};
 use crate::tfplugin::attribute_path::AttributePath;
@@ -28,8 +30,12 @@ model! {
         pub ingress: Attr<BTreeMap<String, Attr<RuleModel>>>,
         /// Where the bastion may go.
         pub egress: Attr<BTreeMap<String, Attr<RuleModel>>>,
-        /// The mark on our rules.
+        /// Whose rules they are.
         pub owner: Attr<String>,
+        /// Which of the owner's objects this is. Null: the version before made it.
+        pub claim_id: Attr<String>,
+        /// The default tags of the last change. Null: they are as they are.
+        pub tags: Attr<BTreeMap<String, Attr<String>>>,
         /// The rules that serve each entry.
         pub rules: Attr<BTreeMap<String, Attr<Vec<HeldModel>>>>,
     }
@@ -68,64 +74,81 @@ model! {
 /// The resource.
 pub(super) struct SecurityGroupRules {
     aws: Configured,
-    /// Rules of objects that this process made: one that was made before its predecessor goes has taken over the predecessor's.
-    claims: Claims,
+}
+
+/// A change with all that it needs, parsed.
+struct Prepared {
+    account: Account,
+    group: GroupId,
+    entries: Vec<Entry>,
+    ours: room::Ours,
+    identity: Identity,
+    former_tags: BTreeSet<String>,
+}
+
+impl Prepared {
+    fn desired(&self) -> DesiredRules<'_> {
+        DesiredRules { group: &self.group, entries: &self.entries, ours: &self.ours, former_tags: &self.former_tags }
+    }
+
+    fn refused(&self, refusal: &Refusal) -> Diagnostics {
+        refused(refusal, at(refusal, &self.entries))
+    }
 }
 
 impl SecurityGroupRules {
     pub(super) fn new(shared: &Shared) -> Self {
-        Self { aws: shared.aws.clone(), claims: Claims::new() }
+        Self { aws: shared.aws.clone() }
     }
 
-    async fn make(&self, call: &Call<Model>, apply: Apply<Model>) -> Applied<Model> {
-        let made = self.try_make(call, &apply).await;
-        let Apply { planned, private, .. } = apply;
-        match made {
-            Ok(model) => Applied::Done(Kept { model, private }, Diagnostics::new()),
-            Err((diagnostics, None)) => Applied::Nothing(diagnostics),
-            Err((diagnostics, Some((owner, seen)))) => {
-                let model = named(state::standing(planned, &seen), &owner);
-                Applied::Partial(Kept { model, private }, diagnostics)
-            }
-        }
-    }
-
-    async fn try_make(&self, call: &Call<Model>, apply: &Apply<Model>) -> Result<Model, (Diagnostics, Option<(Owner, room::Seen)>)> {
-        let nothing = |diagnostics| (diagnostics, None);
-        let asked = arguments::parse_known(&apply.planned).map_err(nothing)?;
-        let account = self.aws.required().map_err(nothing)?;
-        let ours = apply.prior.as_ref().map(state::ours).unwrap_or_default();
-        let owner = ours.owner.unwrap_or_else(|| Owner::of(&asked.group, &asked.entries));
-        let intent = Intent { group: &asked.group, entries: &asked.entries, owner: &owner, recorded: &ours.recorded };
-        let claims = apply.prior.is_none().then_some(&self.claims);
-        match room::ensure(&account, &intent, claims, &call.cancelled).await {
-            Ok(held) => {
-                let mut model = apply.planned.clone();
-                // Rules that were planned as known are what they were, unless somebody is at them right now: the next look tells.
-                if !matches!(model.rules, Attr::Known(_)) {
-                    model.rules = state::rules(&held);
-                }
-                Ok(named(model, &owner))
-            }
-            Err(Unfinished { refusal, seen }) => {
-                let at = at(&refusal, &asked.entries);
-                Err((refused(&refusal, at), seen.map(|seen| (owner, seen))))
-            }
-        }
+    fn prepare(&self, apply: &Apply<Model>) -> Result<Prepared, Diagnostics> {
+        let asked = arguments::parse_known(&apply.planned)?;
+        let account = self.aws.required()?;
+        let random = |_| fault("the system gives no random numbers");
+        let owner = apply.planned.owner.known().and_then(|owner| owner.parse().ok());
+        let claim = apply.planned.claim_id.known().and_then(|claim| claim.parse().ok());
+        let identity = Identity {
+            owner: owner.map_or_else(Owner::draw, Ok).map_err(random)?,
+            claim: Some(claim.map_or_else(ClaimId::draw, Ok).map_err(random)?),
+        };
+        let mut ours = apply.prior.as_ref().map(state::ours).unwrap_or_default();
+        ours.former = ours.identity.replace(identity.clone()).filter(|former| *former != identity);
+        let tags = apply.prior.as_ref().and_then(|prior| prior.tags.known());
+        let now = &account.settings().default_tags;
+        let former_tags = tags.into_iter().flat_map(BTreeMap::keys).filter(|key| !now.contains_key(*key)).cloned().collect();
+        Ok(Prepared { group: asked.group, entries: asked.entries, ours, identity, former_tags, account })
     }
 }
 
 /// Fills in what only apply can tell for sure.
-fn named(mut model: Model, owner: &Owner) -> Model {
+fn named(mut model: Model, identity: &Identity, account: &Account) -> Model {
     model.id = model.security_group_id.clone();
-    model.owner = Attr::Known(owner.to_string());
+    model.owner = Attr::Known(identity.owner.to_string());
+    model.claim_id = identity.claim.as_ref().map_or(Attr::Null, |claim| Attr::Known(claim.to_string()));
+    if !model.tags.is_null() {
+        model.tags = default_tags(account);
+    }
     model
+}
+
+fn default_tags(account: &Account) -> Attr<BTreeMap<String, Attr<String>>> {
+    let tags = account.settings().default_tags.iter();
+    Attr::Known(tags.map(|(key, value)| (key.clone(), Attr::Known(value.clone()))).collect())
+}
+
+/// A model with the rules that serve now. Those that were planned as known are what they were, unless somebody is at them right now: the next
+/// look tells.
+fn done(mut model: Model, prepared: &Prepared, ensured: &room::Ensured) -> Model {
+    if !matches!(model.rules, Attr::Known(_)) {
+        model.rules = state::rules(&ensured.held);
+    }
+    named(model, &prepared.identity, &prepared.account)
 }
 
 /// The argument to look at first.
 fn at(refusal: &Refusal, entries: &[Entry]) -> AttributePath {
     match &refusal.reason {
-        Reason::Rules(RulesReason::GroupMissing { .. }) => AttributePath::of("security_group_id"),
+        Reason::Rules(RulesReason::GroupMissing { .. } | RulesReason::GroupLost { .. }) => AttributePath::of("security_group_id"),
         Reason::Rules(RulesReason::Quota { direction, .. }) => AttributePath::of(direction),
         Reason::Rules(RulesReason::PeerMissing { peer }) => {
             let names = |entry: &&Entry| entry.sources.iter().any(|source| source.to_string() == *peer);
@@ -159,18 +182,39 @@ impl Resource for SecurityGroupRules {
 
     async fn plan(&self, _call: &Call<Model>, change: Change<Model>) -> Result<Planned<Model>, Diagnostics> {
         let asked = arguments::parse(&change.config)?;
+        let mut warnings = arguments::advice(&change.config);
         let mut model = change.proposed;
         model.id = model.security_group_id.clone();
+        let tags = self.aws.account().map_or(Attr::Unknown, |account| default_tags(&account));
+        let given = !change.config.owner.is_null();
         let Some(prior) = &change.prior else {
-            (model.owner, model.rules) = (Attr::Unknown, Attr::Unknown);
-            return Ok(Planned { warnings: arguments::advice(&change.config), ..Planned::new(model, change.private) });
+            model.owner = if given { change.config.owner } else { Attr::Unknown };
+            (model.claim_id, model.rules, model.tags) = (Attr::Unknown, Attr::Unknown, tags);
+            return Ok(Planned { warnings, ..Planned::new(model, change.private) });
         };
         state::keep_spelling(&mut model, prior);
         let before = arguments::parse(prior).ok().flatten();
         let same = asked.zip(before).is_some_and(|(asked, before)| state::same_rules(&asked.entries, &before.entries));
-        model.owner = prior.owner.clone();
+        let drawn = prior.owner.known().and_then(|owner| owner.parse::<Owner>().ok()).is_some_and(|owner| owner.is_drawn());
+        model.owner = match change.config.owner.clone() {
+            Attr::Null if drawn => prior.owner.clone(),
+            // The argument was taken out: as if it had never been there.
+            Attr::Null => Attr::Unknown,
+            given => given,
+        };
+        model.claim_id = prior.claim_id.clone();
         model.rules = if same { prior.rules.clone() } else { Attr::Unknown };
-        let mut planned = Planned { warnings: arguments::advice(&change.config), ..Planned::new(model, change.private) };
+        model.tags = if prior.tags.is_null() { Attr::Null } else { tags.clone() };
+        if model != *prior {
+            model.tags = tags;
+            if prior.claim_id.is_null() {
+                // What the version before made gets marks of its own with its first change.
+                (model.claim_id, model.rules) = (Attr::Unknown, Attr::Unknown);
+                model.owner = if given { model.owner } else { Attr::Unknown };
+            }
+        }
+        warnings.append(arguments::advice_on_change(prior, &change.config));
+        let mut planned = Planned { warnings, ..Planned::new(model, change.private) };
         if planned.model.security_group_id != prior.security_group_id {
             planned.requires_replace.push(AttributePath::of("security_group_id"));
         }
@@ -178,7 +222,17 @@ impl Resource for SecurityGroupRules {
     }
 
     async fn create(&self, call: &Call<Model>, apply: Apply<Model>) -> Applied<Model> {
-        self.make(call, apply).await
+        let prepared = match self.prepare(&apply) {
+            Ok(prepared) => prepared,
+            Err(diagnostics) => return Applied::Nothing(diagnostics),
+        };
+        match room::create(&prepared.account, &prepared.desired(), &call.cancelled).await {
+            Ok(ensured) => {
+                let model = done(apply.planned, &prepared, &ensured);
+                Applied::Done(Kept { model, private: apply.private }, notes::strangers(&prepared.group, &ensured.strangers))
+            }
+            Err(refusal) => Applied::Nothing(prepared.refused(&refusal)),
+        }
     }
 
     async fn read(&self, call: &Call<Model>, kept: Kept<Model>) -> Result<Option<Kept<Model>>, Diagnostics> {
@@ -186,59 +240,64 @@ impl Resource for SecurityGroupRules {
         let group = group(&kept.model)?;
         // What cannot be parsed is looked at by the rules that are recorded.
         let entries = arguments::parse(&kept.model).ok().flatten().map(|asked| asked.entries).unwrap_or_default();
-        let ours = state::ours(&kept.model);
-        // Whoever reads them has them recorded by now.
-        self.claims.release(ours.recorded.keys());
-        let seen = room::look(&account, &group, &entries, &ours, &call.cancelled).await;
-        let seen = seen.map_err(|refusal| refused(&refusal, at(&refusal, &entries)))?;
-        Ok(seen.map(|seen| Kept { model: state::standing(kept.model, &seen), private: kept.private }))
+        let observed = room::look(&account, &group, &entries, &state::ours(&kept.model), &call.cancelled).await;
+        let observed = observed.map_err(|refusal| refused(&refusal, at(&refusal, &entries)))?;
+        Ok(observed.map(|observed| Kept { model: state::standing(kept.model, &observed), private: kept.private }))
     }
 
     async fn update(&self, call: &Call<Model>, apply: Apply<Model>) -> Applied<Model> {
-        self.make(call, apply).await
+        let prepared = match self.prepare(&apply) {
+            Ok(prepared) => prepared,
+            Err(diagnostics) => return Applied::Nothing(diagnostics),
+        };
+        match room::update(&prepared.account, &prepared.desired(), &call.cancelled).await {
+            Ok(ensured) => {
+                let model = done(apply.planned, &prepared, &ensured);
+                Applied::Done(Kept { model, private: apply.private }, Diagnostics::new())
+            }
+            Err(Unfinished { refusal, observed: None }) => Applied::Nothing(prepared.refused(&refusal)),
+            Err(Unfinished { refusal, observed: Some(observed) }) => {
+                let model = named(state::standing(apply.planned, &observed), &prepared.identity, &prepared.account);
+                Applied::Partial(Kept { model, private: apply.private }, prepared.refused(&refusal))
+            }
+        }
     }
 
     async fn delete(&self, call: &Call<Model>, kept: Kept<Model>) -> Result<Diagnostics, Diagnostics> {
         let account = self.aws.required()?;
         let group = group(&kept.model)?;
-        let removed = room::remove(&account, &group, &state::ours(&kept.model), Some(&self.claims), &call.cancelled).await;
-        removed.map(|()| Diagnostics::new()).map_err(|refusal| refused(&refusal, AttributePath::of("security_group_id")))
+        let removed = room::remove(&account, &group, &state::ours(&kept.model), &call.cancelled).await;
+        let removed = removed.map_err(|refusal| refused(&refusal, AttributePath::of("security_group_id")))?;
+        Ok(notes::removed(&account, &group, &removed).await)
     }
 
     async fn import(&self, call: &Call<Model>, id: &str) -> Result<(Kept<Model>, Diagnostics), Diagnostics> {
-        let group: GroupId = id.parse().map_err(|error| {
-            let mut diagnostics = Diagnostics::new();
-            let detail = format!("It is the id of a security group, and \"{}\" is none: {error}.", Heard::verbatim(id));
-            diagnostics.error(AttributePath::root(), "The import id is not a security group", detail);
-            diagnostics
-        })?;
+        let (group, owner) = import_id(id)?;
         let account = self.aws.required()?;
-        let found = room::take_over(&account, &group, &call.cancelled).await;
-        let found = found.map_err(|refusal| refused(&refusal, AttributePath::root()))?;
-        let Some((owner, seen)) = found else {
-            let reason = Reason::Rules(RulesReason::GroupMissing { group: group.to_string() });
-            let refusal = Refusal { reason, heard: Heard::default(), action: "ec2:DescribeSecurityGroups" };
-            return Err(refused(&refusal, AttributePath::root()));
+        let imported = room::import(&account, &group, owner.as_ref(), &call.cancelled).await;
+        let imported = imported.map_err(|refusal| refused(&refusal, AttributePath::root()))?;
+        let identity = match imported.identity {
+            Some(identity) => identity,
+            None => Identity { owner: Owner::draw().map_err(|_| fault("the system gives no random numbers"))?, claim: None },
         };
         let model = Model { security_group_id: Attr::Known(group.to_string()), ..Model::default() };
-        let model = named(state::standing(model, &seen), &owner);
-        Ok((Kept { model, private: Private::default() }, taken_over(&seen)))
+        let model = named(state::standing(model, &imported.observed), &identity, &account);
+        Ok((Kept { model, private: Private::default() }, notes::imported(&imported.observed)))
     }
 }
 
-/// What an import means for what is there.
-fn taken_over(seen: &room::Seen) -> Diagnostics {
-    let mut warnings = Diagnostics::new();
-    let count = |direction: Direction| seen.held.iter().filter(|held| held.label.starts_with(direction.name())).count();
-    warnings.warning(
-        AttributePath::root(),
-        "Rules were taken over",
-        format!(
-            "{} ingress and {} egress rules belong to this resource now: what of them is not in the configuration, the next apply removes. \
-             Read the plan first. If rules of the group bear this provider's mark, only those are taken over, else all of them.",
-            count(Direction::Ingress),
-            count(Direction::Egress)
-        ),
-    );
-    warnings
+/// `sg-…`, or `sg-…/OWNER`.
+fn import_id(id: &str) -> Result<(GroupId, Option<Owner>), Diagnostics> {
+    let (group, owner) = id.split_once('/').map_or((id, None), |(group, owner)| (group, Some(owner)));
+    let wrong = |error: &dyn std::error::Error| {
+        let mut diagnostics = Diagnostics::new();
+        let detail = format!(
+            "It is the id of a security group, `sg-…`, or `sg-…/OWNER` where it holds rules of several owners. \"{}\" is neither: {error}.",
+            Heard::verbatim(id)
+        );
+        diagnostics.error(AttributePath::root(), "The import id is not a security group", detail);
+        diagnostics
+    };
+    let owner = owner.map(str::parse::<Owner>).transpose().map_err(|error| wrong(&error))?;
+    Ok((group.parse::<GroupId>().map_err(|error| wrong(&error))?, owner))
 }

@@ -280,6 +280,11 @@ pub trait Configuration: Send + Sync + 'static {
 
     /// Takes it. Must not connect anywhere: unknown values stay unknown and fail late.
     fn configure(&self, config: Self::Model, terraform_version: &str) -> Diagnostics;
+
+    /// Ends what was put off until no further change can come. Terraform waits for it before it lets the process go.
+    fn finish(&self, _cancelled: &CancellationToken) -> impl Future<Output = ()> + Send {
+        async {}
+    }
 }
 
 /// A future that the server can hold without knowing its type.

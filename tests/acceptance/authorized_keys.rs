@@ -214,6 +214,32 @@ fn what_can_heal_is_tried_again() {
 }
 
 #[test]
+fn a_delete_that_meets_another_write_is_tried_again() {
+    let cloud = Cloud::new();
+    let bucket = bucket(&cloud);
+    cloud.settle(&[&block(&bucket)]);
+    cloud.aws.fault(On::action("DeleteObject").times(2), Fault::answer(409, "ConditionalRequestConflict", "A conflicting operation."));
+    cloud.settle(&[]);
+    assert_eq!(body(&cloud, &bucket, KEY), None);
+}
+
+#[test]
+fn what_is_gone_by_the_time_that_a_create_looks_at_it_is_made() {
+    let cloud = Cloud::new();
+    let bucket = bucket(&cloud);
+    cloud.aws.put_object(&bucket, KEY, "somebody's").unwrap();
+    cloud.write(&[&block(&bucket)]);
+    let held = cloud.aws.pause_before("GetObject");
+    let mut apply = cloud.start(&["apply", "-auto-approve"]);
+    held.wait(std::time::Duration::from_secs(30)).unwrap();
+    cloud.aws.delete_object(&bucket, KEY).unwrap();
+    drop(held);
+    assert!(apply.wait().unwrap().success());
+    assert_eq!(body(&cloud, &bucket, KEY).unwrap(), line(ED25519));
+    cloud.settled();
+}
+
+#[test]
 fn a_bucket_in_another_region_is_followed_once() {
     let cloud = Cloud::new();
     for answer in [Elsewhere::Redirect, Elsewhere::Malformed] {

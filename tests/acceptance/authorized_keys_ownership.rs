@@ -312,3 +312,19 @@ fn removing_an_optional_argument_does_what_leaving_it_out_would_have_done() {
         assert!(owner != "neosync/prod" && bucket.claims() == [claim(&cloud.attributes(ADDRESS))].into(), "{argument}");
     }
 }
+
+#[test]
+fn who_shares_an_object_leaves_it_encrypted_as_it_is() {
+    let bucket = Bucket::new();
+    let (own, given) = (bucket.cloud.aws.make_kms_key(), bucket.cloud.aws.make_kms_key());
+    bucket.cloud.aws.encrypt_bucket(&bucket.name, Some(&own)).unwrap();
+    let under = || bucket.cloud.aws.head(&bucket.name, KEY).unwrap().unwrap().kms_key;
+    let (chooses, shares) = (bucket.state(), bucket.state());
+    bucket.settle(&chooses, &[&bucket.block().text("kms_key_id", &given)]);
+    bucket.settle(&shares, &[&bucket.block()]);
+    assert_eq!((under().as_ref(), bucket.claims().len()), (Some(&given), 2));
+    assert!(chooses.0.settled().unwrap());
+    bucket.apply(&chooses, &[]).ok().unwrap();
+    assert_eq!((under(), bucket.claims().len()), (Some(given), 1));
+    assert!(shares.0.settled().unwrap());
+}

@@ -178,6 +178,30 @@ fn whoever_comes_and_goes_at_once_the_text_has_exactly_the_living_claims() {
 }
 
 #[test]
+fn more_claims_than_metadata_hold_are_kept_in_the_text() {
+    let Ok(endpoint) = std::env::var(ENDPOINT) else {
+        let cloud = Cloud::new();
+        let bucket = bucket(&cloud);
+        as_account(&cloud, &bucket, "more_claims_than_metadata_hold_are_kept_in_the_text");
+        assert_eq!(text(&cloud, &bucket), None);
+        return;
+    };
+    let bucket: BucketName = std::env::var(BUCKET).unwrap().parse().unwrap();
+    let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap();
+    runtime.block_on(async {
+        let all: Vec<_> = (0..60).map(|_| Somebody::new(&endpoint, &bucket)).collect();
+        for somebody in &all {
+            somebody.clone().join().await;
+        }
+        let found = all[0].object.fetch().await.unwrap().unwrap();
+        assert_eq!((found.claims.iter().count(), found.seen.claims), (60, None));
+        for somebody in all {
+            somebody.leave().await;
+        }
+    });
+}
+
+#[test]
 fn what_a_killed_run_left_is_listed_and_released() {
     let Ok(endpoint) = std::env::var(ENDPOINT) else {
         let cloud = Cloud::new();

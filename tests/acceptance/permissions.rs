@@ -103,12 +103,18 @@ fn life_of_rules() -> Life {
         Block::new("bastion_security_group_rules", "it").text("security_group_id", &group).set("ingress", ingress).set("egress", egress)
     };
     let everything = group.clone();
+    let twin = || block("10.0.0.2", "two").named("twin").text("owner", "somebody/else");
     let steps = vec![
         apply(vec![block("10.0.0.1", "one")]),
         plan(),
         apply(vec![block("10.0.0.2", "one")]),
         apply(vec![block("10.0.0.2", "two")]),
         import("bastion_security_group_rules.it", group.clone()),
+        apply(vec![block("10.0.0.2", "two")]),
+        plan(),
+        // Another owner joins the rules, and leaves them again.
+        apply(vec![block("10.0.0.2", "two"), twin()]),
+        plan(),
         apply(vec![block("10.0.0.2", "two")]),
         plan(),
         meanwhile(move |cloud| cloud.aws.rules(&everything).iter().for_each(|rule| cloud.aws.revoke(&rule.id).unwrap())),
@@ -132,6 +138,7 @@ fn life_of_keys() -> Life {
             .set("public_keys", format!("[{}]", keys.join(", ")))
     };
     let (object, gone, foreign) = (format!("{bucket}/public-keys/neosync.pub"), bucket.clone(), bucket.clone());
+    let twin = || block(&KEYS).named("twin").text("owner", "somebody/else");
     let adopted = block(&KEYS[..1]).named("adopted").text("user", "adopted").set("adopt", "true");
     let steps = vec![
         apply(vec![block(&KEYS[..1])]),
@@ -143,6 +150,11 @@ fn life_of_keys() -> Life {
         plan(),
         meanwhile(move |cloud| drop(cloud.aws.put_object(&foreign, "public-keys/adopted.pub", "somebody else's\n").unwrap())),
         apply(vec![block(&KEYS), adopted]),
+        plan(),
+        // Another owner joins the object, and leaves it again.
+        apply(vec![block(&KEYS), twin()]),
+        plan(),
+        apply(vec![block(&KEYS)]),
         plan(),
         apply(vec![]),
     ];

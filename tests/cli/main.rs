@@ -3,5 +3,7 @@
 
 mod check;
 mod keys;
+#[cfg(feature = "aws")]
+mod leftovers;
 mod scan;
 mod support;

@@ -3,32 +3,39 @@
 use std::collections::BTreeMap;
 use std::error::Error;
 use std::future::Future;
+use std::sync::{Arc, OnceLock};
 use std::time::Duration;
 
 use aws_sdk_ec2::Client;
-use aws_sdk_ec2::types::{
-    Filter, IpPermission, IpRange, Ipv6Range, PrefixListId as PrefixList, ResourceType, SecurityGroupRule, SecurityGroupRuleRequest,
-    SecurityGroupRuleUpdate, SubnetCidrBlockStateCode, Tag, TagSpecification, UserIdGroupPair,
-};
+use aws_sdk_ec2::types::{Filter, SecurityGroupRuleUpdate, SubnetCidrBlockStateCode, Tag};
 use aws_sdk_sts::error::{ProvideErrorMetadata, SdkError};
 use aws_smithy_runtime_api::client::orchestrator::HttpResponse;
 use ring::rand::SecureRandom;
 use tokio::time::Instant;
 use tokio_util::sync::CancellationToken;
 
-use super::entry::{Entry, Networks};
+use super::entry::{self, Entry, Networks, Surroundings};
+use super::group::Group;
 use super::id::{GroupId, SubnetId};
 use super::refuse::{Failed, Kind};
-use super::rule::{Direction, Key, Peer, Rule, Want};
-use super::traffic::{Protocol, Traffic};
+use super::rule::{Direction, Rule, Want};
+use super::wire::{permissions, read, request, specification, tags};
 use crate::aws::Account;
 use crate::aws::answer::Answer;
 use crate::backoff::Backoff;
 use crate::cidr::Cidr;
-use crate::path::refusal::Refusal;
+use crate::path::refusal::RulesReason;
 
 /// How long what was made a moment ago may be unknown: EC2 is consistent after some seconds; two minutes were seen once.
 pub(super) const HEALING: Duration = Duration::from_secs(60);
+
+/// How long "it does not exist" has to stay the answer before it is believed of what was recorded: longer than the second or so by which
+/// EC2's answers mostly lag, and short enough for each plan after a group was deleted by hand.
+const DOUBT: Duration = Duration::from_secs(5);
+
+/// How long a rule that another process has begun to leave is watched: between the two steps of leaving lie two calls, each of which is
+/// tried again when it is throttled.
+const COURTESY: Duration = Duration::from_secs(20);
 
 /// How many rules a page holds: the most that EC2 gives.
 const PAGE: i32 = 1_000;
@@ -36,15 +43,22 @@ const PAGE: i32 = 1_000;
 /// How many pages are read: a group holds at most 1,000 rules a direction, so a service that has ever more is broken.
 const MOST_PAGES: u32 = 20;
 
+/// How many values EC2 takes in one filter.
+const MOST_VALUES: usize = 200;
+
 /// How long a call under way may go on once it was told to stop: Terraform waits two seconds.
 const GRACE: Duration = Duration::from_millis(1_200);
 
 /// EC2 for one security group.
 pub(super) struct Calls<'a> {
     client: Client,
-    group: &'a GroupId,
+    id: &'a GroupId,
     entries: &'a [Entry],
     cancelled: &'a CancellationToken,
+    /// What this process remembers of the group: a change makes what was read before old.
+    group: Arc<Group>,
+    /// The group's account, once a rule has told it.
+    account: OnceLock<String>,
 }
 
 impl<'a> Calls<'a> {
@@ -53,45 +67,97 @@ impl<'a> Calls<'a> {
         group: &'a GroupId,
         entries: &'a [Entry],
         cancelled: &'a CancellationToken,
-    ) -> Result<Self, Refusal> {
-        Ok(Self { client: account.ec2(cancelled).await?, group, entries, cancelled })
+    ) -> Result<Self, Failed> {
+        let client = account.ec2(cancelled).await.map_err(Failed::of_refusal)?;
+        Ok(Self { client, id: group, entries, cancelled, group: account.groups().of(group), account: OnceLock::new() })
     }
 
     /// The group's rules; an empty list also if there is no such group.
     pub(super) async fn rules(&self) -> Result<Vec<Rule>, Failed> {
+        self.rules_where(&[("group-id", self.id.as_str())]).await
+    }
+
+    /// Those of these rules that are there.
+    pub(super) async fn rules_of_ids(&self, ids: &[String]) -> Result<Vec<Rule>, Failed> {
+        let mut found = Vec::new();
+        for ids in ids.chunks(MOST_VALUES) {
+            let mut filters = vec![("group-id", self.id.as_str())];
+            filters.extend(ids.iter().map(|id| ("security-group-rule-id", id.as_str())));
+            found.extend(self.rules_where(&filters).await?);
+        }
+        Ok(found)
+    }
+
+    async fn rules_where(&self, wanted: &[(&str, &str)]) -> Result<Vec<Rule>, Failed> {
         const ACTION: &str = "ec2:DescribeSecurityGroupRules";
+        let mut filters: BTreeMap<&str, Vec<String>> = BTreeMap::new();
+        for (name, value) in wanted {
+            filters.entry(name).or_default().push((*value).to_owned());
+        }
+        let filters: Vec<_> =
+            filters.into_iter().map(|(name, values)| Filter::builder().name(name).set_values(Some(values)).build()).collect();
         let mut rules = Vec::new();
         let mut next = None;
         for _ in 0..MOST_PAGES {
-            let of_group = Filter::builder().name("group-id").values(self.group.as_str()).build();
-            let call = self.client.describe_security_group_rules().filters(of_group).max_results(PAGE).set_next_token(next);
-            let page = self.call(ACTION, call.send()).await?;
+            let call = self.client.describe_security_group_rules().set_filters(Some(filters.clone())).max_results(PAGE);
+            let page = self.call(ACTION, call.set_next_token(next).send()).await?;
+            if let Some(account) = page.security_group_rules().iter().find_map(|rule| rule.group_owner_id()) {
+                self.account.get_or_init(|| account.to_owned());
+            }
             rules.extend(page.security_group_rules().iter().filter_map(read));
             next = page.next_token().filter(|token| !token.is_empty()).map(ToOwned::to_owned);
             if next.is_none() {
-                break;
+                return Ok(rules);
             }
         }
-        Ok(rules)
+        Err(Failed::of_reason(RulesReason::Endless { group: self.id.to_string() }, ACTION))
     }
 
     /// Whether the group exists.
     pub(super) async fn group_exists(&self) -> Result<bool, Failed> {
-        let call = self.client.describe_security_groups().group_ids(self.group.as_str());
+        let call = self.client.describe_security_groups().group_ids(self.id.as_str());
         match self.call("ec2:DescribeSecurityGroups", call.send()).await {
-            Ok(found) => Ok(!found.security_groups().is_empty()),
+            Ok(found) => {
+                if let Some(account) = found.security_groups().iter().find_map(|group| group.owner_id()) {
+                    self.account.get_or_init(|| account.to_owned());
+                }
+                Ok(!found.security_groups().is_empty())
+            }
             Err(failed) if failed.kind == Kind::GroupGone => Ok(false),
             Err(failed) => Err(failed),
         }
     }
 
-    /// The networks of subnets.
-    pub(super) async fn networks(&self, subnets: &[SubnetId]) -> Result<Networks, Failed> {
+    /// Whether the group exists; that it does not is believed only of an answer that stays the same.
+    pub(super) async fn group_surely_exists(&self) -> Result<bool, Failed> {
+        let mut doubts = Pauses::doubts();
+        loop {
+            if self.group_exists().await? {
+                return Ok(true);
+            }
+            if !doubts.pause(self.cancelled).await {
+                return if self.cancelled.is_cancelled() { Err(Failed::interrupted("ec2:DescribeSecurityGroups")) } else { Ok(false) };
+            }
+        }
+    }
+
+    /// What entries need to be read as rules. Asked after the rules, which mostly tell the account.
+    pub(super) async fn surroundings(&self) -> Result<Surroundings, Failed> {
+        if entry::name_an_account(self.entries) && self.account.get().is_none() {
+            self.group_exists().await?;
+        }
+        let networks = self.networks(&entry::subnets(self.entries)).await?;
+        Ok(Surroundings { networks, account: self.account.get().cloned() })
+    }
+
+    /// The networks of subnets. One that does not exist has none.
+    async fn networks(&self, subnets: &[SubnetId]) -> Result<Networks, Failed> {
         if subnets.is_empty() {
             return Ok(Networks::new());
         }
-        let ids: Vec<String> = subnets.iter().map(ToString::to_string).collect();
-        let call = self.client.describe_subnets().set_subnet_ids(Some(ids));
+        // A filter, not ids: one subnet that is gone would make the answer an error about all of them.
+        let ids = Filter::builder().name("subnet-id").set_values(Some(subnets.iter().map(ToString::to_string).collect())).build();
+        let call = self.client.describe_subnets().filters(ids);
         let found = self.call("ec2:DescribeSubnets", call.send()).await?;
         let networks = found.subnets().iter().filter_map(|subnet| {
             let six = subnet.ipv6_cidr_block_association_set().iter().filter(|block| {
@@ -114,16 +180,16 @@ impl<'a> Calls<'a> {
         wants: &[Want],
         tags: &BTreeMap<String, String>,
     ) -> Result<Vec<Rule>, Failed> {
-        let (group, permissions, marks) = (self.group.as_str(), Some(permissions(wants)), specification(tags));
+        let (group, permissions, marks) = (self.id.as_str(), Some(permissions(wants)), specification(tags));
         let made = match direction {
             Direction::Ingress => {
                 let call = self.client.authorize_security_group_ingress().group_id(group).set_ip_permissions(permissions);
-                let done = self.call("ec2:AuthorizeSecurityGroupIngress", call.tag_specifications(marks).send()).await?;
+                let done = self.change("ec2:AuthorizeSecurityGroupIngress", call.tag_specifications(marks).send()).await?;
                 done.security_group_rules.unwrap_or_default()
             }
             Direction::Egress => {
                 let call = self.client.authorize_security_group_egress().group_id(group).set_ip_permissions(permissions);
-                let done = self.call("ec2:AuthorizeSecurityGroupEgress", call.tag_specifications(marks).send()).await?;
+                let done = self.change("ec2:AuthorizeSecurityGroupEgress", call.tag_specifications(marks).send()).await?;
                 done.security_group_rules.unwrap_or_default()
             }
         };
@@ -136,23 +202,62 @@ impl<'a> Calls<'a> {
         let updates = changes.iter().map(|(rule, want)| {
             SecurityGroupRuleUpdate::builder().security_group_rule_id(&rule.id).security_group_rule(request(want)).build()
         });
-        let call = self.client.modify_security_group_rules().group_id(self.group.as_str());
-        self.call("ec2:ModifySecurityGroupRules", call.set_security_group_rules(Some(updates.collect())).send()).await.map(drop)
+        let call = self.client.modify_security_group_rules().group_id(self.id.as_str());
+        self.change("ec2:ModifySecurityGroupRules", call.set_security_group_rules(Some(updates.collect())).send()).await.map(drop)
     }
 
     /// Removes rules of one direction by their ids, all or none.
     pub(super) async fn revoke(&self, direction: Direction, ids: Vec<String>) -> Result<(), Failed> {
-        let (group, ids) = (self.group.as_str(), Some(ids));
+        self.send_revoke(direction, ids, None).await
+    }
+
+    /// Whether rules could be removed, without removing them.
+    pub(super) async fn prove_revocable(&self, direction: Direction, ids: Vec<String>) -> Result<(), Failed> {
+        match self.send_revoke(direction, ids, Some(true)).await {
+            Err(failed) if failed.kind == Kind::WouldWork => Ok(()),
+            tried => tried,
+        }
+    }
+
+    async fn send_revoke(&self, direction: Direction, ids: Vec<String>, dry: Option<bool>) -> Result<(), Failed> {
+        let (group, ids) = (self.id.as_str(), Some(ids));
         match direction {
             Direction::Ingress => {
-                let call = self.client.revoke_security_group_ingress().group_id(group).set_security_group_rule_ids(ids);
-                self.call("ec2:RevokeSecurityGroupIngress", call.send()).await.map(drop)
+                let call = self.client.revoke_security_group_ingress().group_id(group).set_security_group_rule_ids(ids).set_dry_run(dry);
+                self.change("ec2:RevokeSecurityGroupIngress", call.send()).await.map(drop)
             }
             Direction::Egress => {
-                let call = self.client.revoke_security_group_egress().group_id(group).set_security_group_rule_ids(ids);
-                self.call("ec2:RevokeSecurityGroupEgress", call.send()).await.map(drop)
+                let call = self.client.revoke_security_group_egress().group_id(group).set_security_group_rule_ids(ids).set_dry_run(dry);
+                self.change("ec2:RevokeSecurityGroupEgress", call.send()).await.map(drop)
             }
         }
+    }
+
+    /// Sets tags on rules.
+    pub(super) async fn tag(&self, ids: Vec<String>, given: &BTreeMap<String, String>) -> Result<(), Failed> {
+        let call = self.client.create_tags().set_resources(Some(ids)).set_tags(Some(tags(given)));
+        self.change("ec2:CreateTags", call.send()).await.map(drop)
+    }
+
+    /// Takes tags off rules, whatever their values.
+    pub(super) async fn untag(&self, ids: Vec<String>, keys: &[String]) -> Result<(), Failed> {
+        let tags = keys.iter().map(|key| Tag::builder().key(key).build()).collect();
+        let call = self.client.delete_tags().set_resources(Some(ids)).set_tags(Some(tags));
+        self.change("ec2:DeleteTags", call.send()).await.map(drop)
+    }
+
+    /// Waits for a call that changes the group: whatever was read before is old then, whether the call succeeds or not.
+    async fn change<T, E>(
+        &self,
+        action: &'static str,
+        call: impl Future<Output = Result<T, SdkError<E, HttpResponse>>>,
+    ) -> Result<T, Failed>
+    where
+        E: ProvideErrorMetadata + Error + Send + Sync + 'static,
+    {
+        let done = self.call(action, call).await;
+        self.group.outdate();
+        done
     }
 
     /// Waits for a call. None begins after a stop, and one under way gets a moment to end: cut off, nobody knows whether it took effect.
@@ -169,7 +274,7 @@ impl<'a> Calls<'a> {
         };
         tokio::select! {
             biased;
-            done = call => done.map_err(|error| Failed::of(&Answer::of(&error), action, self.group, self.entries)),
+            done = call => done.map_err(|error| Failed::of(&Answer::of(&error), action, self.id, self.entries)),
             () = patience => Err(Failed::interrupted(action)),
         }
     }
@@ -180,13 +285,18 @@ impl<'a> Calls<'a> {
         if heals && pauses.pause(self.cancelled).await { Ok(()) } else { Err(failed) }
     }
 
+    /// The group.
+    pub(super) const fn group(&self) -> &'a GroupId {
+        self.id
+    }
+
     /// What tells to stop.
     pub(super) const fn cancelled(&self) -> &CancellationToken {
         self.cancelled
     }
 }
 
-/// Pauses within [`HEALING`].
+/// Growing pauses within a time.
 pub(super) struct Pauses {
     until: Instant,
     backoff: Backoff,
@@ -194,8 +304,22 @@ pub(super) struct Pauses {
 
 impl Pauses {
     pub(super) fn new() -> Self {
+        Self::within(HEALING)
+    }
+
+    /// For an answer that is not believed at once.
+    pub(super) fn doubts() -> Self {
+        Self::within(DOUBT)
+    }
+
+    /// For another process that is about to act.
+    pub(super) fn courtesy() -> Self {
+        Self::within(COURTESY)
+    }
+
+    fn within(time: Duration) -> Self {
         let (first, longest) = (Duration::from_millis(500), Duration::from_secs(5));
-        Self { until: Instant::now() + HEALING, backoff: Backoff::new(Duration::ZERO, first, longest) }
+        Self { until: Instant::now() + time, backoff: Backoff::new(Duration::ZERO, first, longest) }
     }
 
     /// Pauses, unless the time is up or it was told to stop.
@@ -211,84 +335,4 @@ impl Pauses {
             () = cancelled.cancelled() => false,
         }
     }
-}
-
-/// One permission for each protocol and ports, with all of its peers.
-fn permissions(wants: &[Want]) -> Vec<IpPermission> {
-    let mut by_traffic: BTreeMap<Traffic, Vec<&Want>> = BTreeMap::new();
-    for want in wants {
-        by_traffic.entry(want.key.traffic).or_default().push(want);
-    }
-    let permissions = by_traffic.into_iter().map(|(traffic, wants)| {
-        let mut permission = IpPermission::builder().ip_protocol(traffic.protocol().to_string());
-        if has_ports(traffic) {
-            let (from, to) = traffic.ports();
-            permission = permission.from_port(from).to_port(to);
-        }
-        for want in wants {
-            let text = description(want);
-            permission = match &want.key.peer {
-                Peer::Cidr(cidr) if cidr.address().is_ipv4() => {
-                    permission.ip_ranges(IpRange::builder().cidr_ip(cidr.to_string()).set_description(text).build())
-                }
-                Peer::Cidr(cidr) => permission.ipv6_ranges(Ipv6Range::builder().cidr_ipv6(cidr.to_string()).set_description(text).build()),
-                Peer::Group(id) => {
-                    permission.user_id_group_pairs(UserIdGroupPair::builder().group_id(id.as_str()).set_description(text).build())
-                }
-                Peer::PrefixList(id) => {
-                    permission.prefix_list_ids(PrefixList::builder().prefix_list_id(id.as_str()).set_description(text).build())
-                }
-            };
-        }
-        permission.build()
-    });
-    permissions.collect()
-}
-
-fn request(want: &Want) -> SecurityGroupRuleRequest {
-    let traffic = want.key.traffic;
-    let mut request = SecurityGroupRuleRequest::builder().ip_protocol(traffic.protocol().to_string()).set_description(description(want));
-    // Unlike a permission, a changed rule needs both numbers always.
-    let (from, to) = traffic.ports();
-    request = request.from_port(from).to_port(to);
-    match &want.key.peer {
-        Peer::Cidr(cidr) if cidr.address().is_ipv4() => request.cidr_ipv4(cidr.to_string()),
-        Peer::Cidr(cidr) => request.cidr_ipv6(cidr.to_string()),
-        Peer::Group(id) => request.referenced_group_id(id.as_str()),
-        Peer::PrefixList(id) => request.prefix_list_id(id.as_str()),
-    }
-    .build()
-}
-
-fn description(want: &Want) -> Option<String> {
-    Some(want.description.clone()).filter(|text| !text.is_empty())
-}
-
-const fn has_ports(traffic: Traffic) -> bool {
-    matches!(traffic.protocol(), Protocol::TCP | Protocol::UDP | Protocol::ICMP | Protocol::ICMPV6)
-}
-
-fn specification(tags: &BTreeMap<String, String>) -> TagSpecification {
-    let tags = tags.iter().map(|(key, value)| Tag::builder().key(key).value(value).build());
-    TagSpecification::builder().resource_type(ResourceType::SecurityGroupRule).set_tags(Some(tags.collect())).build()
-}
-
-/// A rule of EC2's; none for what no rule of ours could be.
-fn read(rule: &SecurityGroupRule) -> Option<Rule> {
-    let direction = if rule.is_egress()? { Direction::Egress } else { Direction::Ingress };
-    let group = rule.referenced_group_info().and_then(|info| info.group_id());
-    let peer = match (rule.cidr_ipv4().or(rule.cidr_ipv6()), rule.prefix_list_id(), group) {
-        (Some(cidr), ..) => Peer::Cidr(cidr.parse().ok()?),
-        (_, Some(list), _) => Peer::PrefixList(list.parse().ok()?),
-        (.., Some(group)) => Peer::Group(group.parse().ok()?),
-        _ => return None,
-    };
-    let traffic = Traffic::of_rule(rule.ip_protocol()?.parse().ok()?, rule.from_port(), rule.to_port());
-    let tags = rule.tags().iter().filter_map(|tag| Some((tag.key()?.to_owned(), tag.value().unwrap_or_default().to_owned())));
-    Some(Rule {
-        id: rule.security_group_rule_id()?.to_owned(),
-        key: Key { direction, traffic, peer },
-        description: rule.description().unwrap_or_default().to_owned(),
-        tags: tags.collect(),
-    })
 }

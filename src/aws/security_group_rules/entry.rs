@@ -4,13 +4,21 @@ use std::collections::BTreeMap;
 use std::fmt;
 use std::str::FromStr;
 
-use super::id::{GroupId, IdError, PrefixListId, SubnetId};
+use super::id::{GroupId, IdError, PeerGroup, PrefixListId, SubnetId, is_account};
 use super::rule::{Direction, Key, Peer, Want};
 use super::traffic::Traffic;
 use crate::cidr::{Cidr, CidrError};
 
 /// The networks of the subnets that entries name.
 pub(super) type Networks = BTreeMap<SubnetId, Vec<Cidr>>;
+
+/// What has to be asked before entries can be read as rules.
+#[derive(Clone, Debug, Default)]
+pub(super) struct Surroundings {
+    pub(super) networks: Networks,
+    /// The account that the group is in, as far as it is known: in it, `ACCOUNT/sg-…` is the same as `sg-…`.
+    pub(super) account: Option<String>,
+}
 
 /// A peer as it is written.
 #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
@@ -31,7 +39,10 @@ pub enum SourceError {
     #[error(transparent)]
     Id(#[from] IdError),
     /// Nothing that a rule knows.
-    #[error("a peer is an IP address, a CIDR block, a security group (`sg-…`), a prefix list (`pl-…`) or a subnet (`subnet-…`)")]
+    #[error(
+        "a peer is an IP address, a CIDR block, a security group (`sg-…`, of another account `123456789012/sg-…`), a prefix list (`pl-…`) \
+         or a subnet (`subnet-…`)"
+    )]
     Unknown,
 }
 
@@ -39,7 +50,8 @@ impl FromStr for Source {
     type Err = SourceError;
 
     fn from_str(text: &str) -> Result<Self, Self::Err> {
-        if text.starts_with(GroupId::PREFIX) {
+        let of_account = text.split_once('/').is_some_and(|(account, id)| is_account(account) && id.starts_with(GroupId::PREFIX));
+        if of_account || text.starts_with(GroupId::PREFIX) {
             return Ok(Self::Peer(Peer::Group(text.parse()?)));
         }
         if text.starts_with(PrefixListId::PREFIX) {
@@ -74,8 +86,8 @@ pub struct Entry {
     pub name: String,
     /// What passes.
     pub traffic: Traffic,
-    /// Put on each rule; empty: none.
-    pub description: String,
+    /// Put on each rule; absent: the name.
+    pub description: Option<String>,
     /// The other ends. Never empty.
     pub sources: Vec<Source>,
 }
@@ -88,25 +100,35 @@ impl Entry {
     }
 
     /// The keys that one of its sources stands for.
-    pub(super) fn keys(&self, source: &Source, networks: &Networks) -> Vec<Key> {
+    pub(super) fn keys(&self, source: &Source, surroundings: &Surroundings) -> Vec<Key> {
         let peers = match source {
+            Source::Peer(Peer::Group(PeerGroup { account, id })) => {
+                let account = account.clone().filter(|account| surroundings.account.as_ref() != Some(account));
+                vec![Peer::Group(PeerGroup { account, id: id.clone() })]
+            }
             Source::Peer(peer) => vec![peer.clone()],
-            Source::Subnet(id) => networks.get(id).into_iter().flatten().map(|cidr| Peer::Cidr(*cidr)).collect(),
+            Source::Subnet(id) => surroundings.networks.get(id).into_iter().flatten().map(|cidr| Peer::Cidr(*cidr)).collect(),
         };
         peers.into_iter().map(|peer| Key { direction: self.direction, traffic: self.traffic, peer }).collect()
     }
 }
 
-/// Every rule that entries ask for, each key once: two subnets, or a subnet and a network, may stand for the same.
-pub(super) fn wants(entries: &[Entry], networks: &Networks) -> Vec<Want> {
+/// Every rule that entries ask for, each key once: two subnets, or a subnet and a network, may stand for the same. The first entry counts.
+pub(super) fn wants(entries: &[Entry], surroundings: &Surroundings) -> Vec<Want> {
     let mut wants = BTreeMap::new();
     for entry in entries {
-        for key in entry.sources.iter().flat_map(|source| entry.keys(source, networks)) {
+        for key in entry.sources.iter().flat_map(|source| entry.keys(source, surroundings)) {
             let want = Want { key: key.clone(), description: entry.description.clone(), name: entry.name.clone() };
             wants.entry(key).or_insert(want);
         }
     }
     wants.into_values().collect()
+}
+
+/// Whether an entry names an account, so that the own one has to be known.
+pub(super) fn name_an_account(entries: &[Entry]) -> bool {
+    let names = |source: &Source| matches!(source, Source::Peer(Peer::Group(group)) if group.account.is_some());
+    entries.iter().flat_map(|entry| &entry.sources).any(names)
 }
 
 /// The subnets that entries name.
@@ -129,11 +151,12 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_peer_is_one_of_five() {
+    fn a_peer_is_one_of_six() {
         for (text, canonical) in [
             ("54.69.79.83", "54.69.79.83/32"),
             ("10.0.0.0/8", "10.0.0.0/8"),
             ("sg-1a2b3c4d", "sg-1a2b3c4d"),
+            ("123456789012/sg-1a2b3c4d", "123456789012/sg-1a2b3c4d"),
             ("pl-68a54001", "pl-68a54001"),
             ("subnet-1a2b3c4d", "subnet-1a2b3c4d"),
         ] {

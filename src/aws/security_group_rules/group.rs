@@ -1,50 +1,146 @@
-//! One at a time: changes of one security group wait for each other, or they would plan against what the other is changing.
+//! What one process remembers of a security group: whose turn it is, what was read a moment ago, whom it met, and who is about to leave.
 
 use std::collections::{BTreeSet, HashMap};
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::time::Duration;
 
-use tokio::sync::OwnedMutexGuard;
+use tokio::time::Instant;
 
 use super::id::GroupId;
+use super::ours::{Identity, Ours};
+use super::rule::{Key, Rule};
+use crate::aws::Owner;
 
-/// The groups that this process changes.
+/// How long a listing serves further reads of the same group: those of one walk come within a second or two, and what somebody else
+/// changes meanwhile could as well have been changed a moment after the read.
+const FRESH: Duration = Duration::from_secs(10);
+
+/// The groups that this process works at.
 #[derive(Default)]
-pub(in crate::aws) struct Groups(Mutex<HashMap<GroupId, Arc<tokio::sync::Mutex<()>>>>);
+pub(in crate::aws) struct Groups(Mutex<HashMap<GroupId, Arc<Group>>>);
+
+/// One of them.
+#[derive(Default)]
+pub(super) struct Group {
+    /// Held by the one change that is under way: another would plan against what this one is changing.
+    pub(super) turn: tokio::sync::Mutex<()>,
+    /// The last listing. Held while it is read: whoever comes then waits for it instead of asking again.
+    pub(super) listing: tokio::sync::Mutex<Option<Listing>>,
+    memory: Mutex<Memory>,
+}
+
+/// What a listing told.
+pub(super) struct Listing {
+    pub(super) rules: Vec<Rule>,
+    read: Instant,
+    changes: u64,
+}
+
+#[derive(Default)]
+struct Memory {
+    /// How often this process has changed the group.
+    changes: u64,
+    met: BTreeSet<Owner>,
+    successors: Vec<Successor>,
+    departures: Vec<Departure>,
+}
+
+/// An object that was created over others of its owner: it bears all of their marks' places, also on what it does not want.
+#[derive(Clone)]
+pub(super) struct Successor {
+    pub(super) identity: Identity,
+    pub(super) wanted: BTreeSet<Key>,
+}
+
+/// Rules that an update gave up, and that are left once nobody can come any more who wants them.
+#[derive(Clone)]
+pub(super) struct Departure {
+    pub(super) ours: Ours,
+    pub(super) rules: Vec<String>,
+}
 
 impl Groups {
-    /// Waits for a group.
-    pub(super) async fn lock(&self, group: &GroupId) -> OwnedMutexGuard<()> {
-        let lock = Arc::clone(self.0.lock().unwrap_or_else(PoisonError::into_inner).entry(group.clone()).or_default());
-        lock.lock_owned().await
+    /// A group.
+    pub(super) fn of(&self, group: &GroupId) -> Arc<Group> {
+        Arc::clone(locked(&self.0).entry(group.clone()).or_default())
+    }
+
+    /// The groups in which rules are still to be left.
+    pub(super) fn with_departures(&self) -> Vec<GroupId> {
+        let groups = locked(&self.0);
+        groups.iter().filter(|(_, group)| !group.memory().departures.is_empty()).map(|(id, _)| id.clone()).collect()
     }
 }
 
-/// Rules that were made or taken over by one hand and must not be removed by another that recorded them too: whoever renames an object,
-/// or makes the new one before the old one goes, hands its rules over without a gap.
-#[derive(Default)]
-pub struct Claims(Mutex<BTreeSet<String>>);
-
-impl Claims {
-    /// None yet.
-    #[must_use]
-    pub fn new() -> Self {
-        Self::default()
+impl Group {
+    /// Says that this process has changed the group, or may have.
+    pub(super) fn outdate(&self) {
+        self.memory().changes += 1;
     }
 
-    /// Claims rules by their ids.
-    pub(super) fn claim(&self, ids: impl IntoIterator<Item = String>) {
-        self.0.lock().unwrap_or_else(PoisonError::into_inner).extend(ids);
+    /// How often it was changed so far.
+    pub(super) fn changes(&self) -> u64 {
+        self.memory().changes
     }
 
-    /// Gives them up: who has them recorded may remove them.
-    pub fn release<'a>(&self, ids: impl IntoIterator<Item = &'a String>) {
-        let mut claimed = self.0.lock().unwrap_or_else(PoisonError::into_inner);
-        for id in ids {
-            claimed.remove(id);
+    /// Notes that an owner is one of those whose resources Terraform showed to this process.
+    pub(super) fn meet<'a>(&self, identities: impl IntoIterator<Item = &'a Identity>) {
+        self.memory().met.extend(identities.into_iter().map(|identity| identity.owner.clone()));
+    }
+
+    pub(super) fn has_met(&self, owner: &Owner) -> bool {
+        self.memory().met.contains(owner)
+    }
+
+    pub(super) fn succeed(&self, successor: Successor) {
+        self.memory().successors.push(successor);
+    }
+
+    /// The objects that this process created over others of this owner.
+    pub(super) fn successors(&self, of: &Identity) -> Vec<Successor> {
+        let memory = self.memory();
+        let follows = |successor: &&Successor| successor.identity.owner == of.owner && successor.identity.claim != of.claim;
+        memory.successors.iter().filter(follows).cloned().collect()
+    }
+
+    pub(super) fn depart(&self, departure: Departure) {
+        self.memory().departures.push(departure);
+    }
+
+    /// Whether a rule is about to be left by this process, which looks again before it removes it.
+    pub(super) fn is_departing(&self, rule: &str) -> bool {
+        self.memory().departures.iter().any(|departure| departure.rules.iter().any(|id| id == rule))
+    }
+
+    /// Keeps rules that an object wants again after all.
+    pub(super) fn recall(&self, identity: &Identity, rules: &[&str]) {
+        for departure in self.memory().departures.iter_mut().filter(|departure| departure.ours.identity.as_ref() == Some(identity)) {
+            departure.rules.retain(|id| !rules.contains(&id.as_str()));
         }
     }
 
-    pub(super) fn claimed(&self, id: &str) -> bool {
-        self.0.lock().unwrap_or_else(PoisonError::into_inner).contains(id)
+    /// Takes the departures, to be made now.
+    pub(super) fn take_departures(&self) -> Vec<Departure> {
+        std::mem::take(&mut self.memory().departures)
     }
+
+    fn memory(&self) -> MutexGuard<'_, Memory> {
+        locked(&self.memory)
+    }
+}
+
+impl Listing {
+    /// What was read when the group had been changed so often.
+    pub(super) fn new(rules: Vec<Rule>, changes: u64) -> Self {
+        Self { rules, read: Instant::now(), changes }
+    }
+
+    /// Whether it still serves.
+    pub(super) fn is_fresh(&self, changes: u64) -> bool {
+        self.changes == changes && self.read.elapsed() < FRESH
+    }
+}
+
+fn locked<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
+    mutex.lock().unwrap_or_else(PoisonError::into_inner)
 }

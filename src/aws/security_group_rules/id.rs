@@ -59,6 +59,41 @@ ids! {
     SubnetId "subnet-"
 }
 
+/// How many digits the id of an account has.
+const ACCOUNT_DIGITS: usize = 12;
+
+/// A security group as a peer: of the own account, or `123456789012/sg-…` of another one's.
+#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub struct PeerGroup {
+    /// Its account; absent: the own one.
+    pub account: Option<String>,
+    /// Which.
+    pub id: GroupId,
+}
+
+impl FromStr for PeerGroup {
+    type Err = IdError;
+
+    fn from_str(text: &str) -> Result<Self, Self::Err> {
+        match text.split_once('/') {
+            Some((account, id)) if is_account(account) => Ok(Self { account: Some(account.to_owned()), id: id.parse()? }),
+            _ => Ok(Self { account: None, id: text.parse()? }),
+        }
+    }
+}
+
+impl fmt::Display for PeerGroup {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        self.account.iter().try_for_each(|account| write!(f, "{account}/"))?;
+        self.id.fmt(f)
+    }
+}
+
+/// Whether a text is twelve digits.
+pub(super) fn is_account(text: &str) -> bool {
+    text.len() == ACCOUNT_DIGITS && text.bytes().all(|byte| byte.is_ascii_digit())
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -73,6 +108,10 @@ mod tests {
         {
             assert_eq!(bad.parse::<GroupId>(), Err(IdError { prefix: "sg-" }), "{bad}");
         }
+        for good in ["sg-1a2b3c4d", "123456789012/sg-1a2b3c4d"] {
+            assert_eq!(good.parse::<PeerGroup>().unwrap().to_string(), good);
+        }
+        assert!(["12345678901/sg-1a2b3c4d", "123456789012/", "/sg-1a2b3c4d"].into_iter().all(|bad| bad.parse::<PeerGroup>().is_err()));
         assert!("pl-68a54001".parse::<PrefixListId>().is_ok() && "subnet-1a2b3c4d".parse::<SubnetId>().is_ok());
     }
 }

@@ -1,67 +1,71 @@
-//! Looks at a group: for state, and to take over what is there.
+//! Looks at a group, for state.
 
-use std::collections::BTreeMap;
+use std::sync::Arc;
 
 use tokio_util::sync::CancellationToken;
 
 use super::calls::Calls;
-use super::entry::{self, Entry, Networks};
+use super::entry::Entry;
+use super::group::{Group, Listing};
 use super::id::GroupId;
-use super::mark::{self, Owner};
-use super::see::{Ours, Seen, see};
+use super::observe::{Observed, observe};
+use super::ours::Ours;
+use super::refuse::Failed;
+use super::rule::Rule;
 use crate::aws::Account;
-use crate::path::refusal::Refusal;
+use crate::path::heard::Heard;
+use crate::path::refusal::{Reason, Refusal, RulesReason};
 
-/// How a group compares with what was wanted of it. `None`: the group does not exist.
+/// How a group compares with what was wanted of it. `None`: the group does not exist, and nothing was recorded of it.
 ///
 /// # Errors
 ///
-/// What EC2 refused. That a group has no rules is believed only if the group itself is there.
+/// What EC2 refused. That a group has no rules is believed only if the group itself is there; that a group is gone of which rules were
+/// recorded is an error: a wrong region or account looks the same.
 pub async fn look(
     account: &Account,
     group: &GroupId,
     entries: &[Entry],
     ours: &Ours,
     cancelled: &CancellationToken,
-) -> Result<Option<Seen>, Refusal> {
-    let told = |failed: super::refuse::Failed| failed.refusal;
-    let calls = Calls::new(account, group, entries, cancelled).await?;
-    let rules = calls.rules().await.map_err(told)?;
-    if rules.is_empty() && !calls.group_exists().await.map_err(told)? {
-        return Ok(None);
+) -> Result<Option<Observed>, Refusal> {
+    let told = |failed: Failed| failed.refusal;
+    let calls = Calls::new(account, group, entries, cancelled).await.map_err(told)?;
+    let remembered = account.groups().of(group);
+    remembered.meet(ours.identities());
+    let rules = listed(&calls, &remembered, cancelled).await.map_err(told)?;
+    if rules.is_empty() && !calls.group_surely_exists().await.map_err(told)? {
+        if ours.recorded.is_empty() {
+            return Ok(None);
+        }
+        return Err(missing(account, group, cancelled).await);
     }
-    let subnets = entry::subnets(entries);
-    // A subnet that is gone has no networks any more, which is what there is to see of it.
-    let networks = match calls.networks(&subnets).await {
-        Err(failed) if failed.kind == super::refuse::Kind::Absent => Networks::new(),
-        found => found.map_err(told)?,
-    };
-    Ok(Some(see(entries, &networks, &rules, ours)))
+    let surroundings = calls.surroundings().await.map_err(told)?;
+    Ok(Some(observe(entries, &surroundings, &rules, ours)))
 }
 
-/// What can be taken over of a group, by whom: the rules that bear our mark if any do, else all of them. `None`: the group does not exist.
-///
-/// # Errors
-///
-/// What EC2 refused.
-pub async fn take_over(account: &Account, group: &GroupId, cancelled: &CancellationToken) -> Result<Option<(Owner, Seen)>, Refusal> {
-    let told = |failed: super::refuse::Failed| failed.refusal;
-    let calls = Calls::new(account, group, &[], cancelled).await?;
-    let mut rules = calls.rules().await.map_err(told)?;
-    if rules.is_empty() && !calls.group_exists().await.map_err(told)? {
-        return Ok(None);
-    }
-    let mut owners: Vec<Owner> = rules.iter().filter_map(mark::owner).collect();
-    if !owners.is_empty() {
-        rules.retain(|rule| mark::owner(rule).is_some());
-    }
-    owners.sort_by(|this, that| this.as_str().cmp(that.as_str()));
-    owners.dedup();
-    let recorded: BTreeMap<_, _> = rules.iter().map(|rule| (rule.id.clone(), String::new())).collect();
-    let seen = see(&[], &Networks::new(), &rules, &Ours { owner: None, recorded });
-    let owner = match owners.as_slice() {
-        [one] => one.clone(),
-        _ => Owner::of(group, &seen.entries),
+/// The group's rules, asked once for all resources of a walk.
+async fn listed(calls: &Calls<'_>, group: &Arc<Group>, cancelled: &CancellationToken) -> Result<Vec<Rule>, Failed> {
+    let mut listing = tokio::select! {
+        listing = group.listing.lock() => listing,
+        () = cancelled.cancelled() => return Err(Failed::interrupted("ec2:DescribeSecurityGroupRules")),
     };
-    Ok(Some((owner, seen)))
+    let changes = group.changes();
+    if let Some(listing) = listing.as_ref().filter(|listing| listing.is_fresh(changes)) {
+        return Ok(listing.rules.clone());
+    }
+    let rules = calls.rules().await?;
+    *listing = Some(Listing::new(rules.clone(), changes));
+    Ok(rules)
+}
+
+/// The group is not where it was: said with the place that was looked at.
+async fn missing(account: &Account, group: &GroupId, cancelled: &CancellationToken) -> Refusal {
+    let whose = tokio::select! {
+        whose = account.account_id() => whose,
+        () = cancelled.cancelled() => None,
+    };
+    let region = account.region().await.unwrap_or_default();
+    let reason = RulesReason::GroupLost { group: group.to_string(), region, account: whose };
+    Refusal { reason: Reason::Rules(reason), heard: Heard::default(), action: "ec2:DescribeSecurityGroups" }
 }

@@ -1,15 +1,12 @@
-//! Our mark on a rule: tags that are set within the call that makes it, so that no rule of ours is ever without.
+//! Marks on a rule: tags, one a user of the rule, so that the last one to leave it is the one who removes it.
+//!
+//! `bastion-owner/OWNER = CLAIM` says that an object of that owner uses the rule; `leaving CLAIM`, that it is about to stop. The version
+//! before wrote one tag for all, `bastion-owner = OWNER`.
 
 use std::collections::BTreeMap;
-use std::fmt;
-use std::str::FromStr;
 
-use ring::digest::{SHA256, digest};
-
-use super::entry::Entry;
-use super::id::GroupId;
 use super::rule::{Rule, Want};
-use super::traffic::Traffic;
+use crate::aws::{ClaimId, Owner};
 
 /// The tag that says which program made the rule …
 const MANAGED_BY: &str = "managed-by";
@@ -17,8 +14,14 @@ const MANAGED_BY: &str = "managed-by";
 /// … and its value.
 const PROGRAM: &str = "terraform-provider-bastion";
 
-/// The tag that says whose it is.
+/// The tag by which the version before said whose a rule is; with a slash and an owner behind it, it is that owner's mark.
 const OWNER: &str = "bastion-owner";
+
+/// What the value of a mark begins with while its owner leaves the rule.
+const LEAVING: &str = "leaving";
+
+/// The value of a mark that stands for one of the version before, which knew no claims.
+const UNNAMED: &str = "unnamed";
 
 /// The tag that EC2's console shows as a rule's name.
 const NAME: &str = "Name";
@@ -26,91 +29,115 @@ const NAME: &str = "Name";
 /// The longest value of a tag that EC2 takes, in characters.
 const LONGEST_VALUE: usize = 256;
 
-/// How many hexadecimal digits an owner has: 64 bits, of the few owners that one group ever sees.
-const DIGITS: usize = 16;
-
-/// Whose rules they are.
+/// What one user of a rule says of it.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Owner(String);
+pub enum Claim {
+    /// It is used by this object.
+    Held(ClaimId),
+    /// It is used by an object that did not say which: one of the version before.
+    Unnamed,
+    /// Its use is about to end: no reason to keep the rule.
+    Leaving(Option<ClaimId>),
+}
 
-/// A text is not an owner.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
-#[error("an owner is {DIGITS} hexadecimal digits")]
-pub struct OwnerError;
+/// The mark of one user.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Mark {
+    /// Who.
+    pub owner: Owner,
+    /// What it says.
+    pub claim: Claim,
+}
 
-impl Owner {
-    /// The owner of rules that are made for the first time. Two runs that want the same of the same group are the same owner: a run that
-    /// was killed before its rules were recorded is followed by one that knows them. It is kept from then on, whatever is wanted later.
+impl Mark {
+    /// Whether it is a reason to keep the rule.
     #[must_use]
-    pub fn of(group: &GroupId, entries: &[Entry]) -> Self {
-        let mut lines: Vec<_> = entries
-            .iter()
-            .map(|entry| {
-                let mut sources: Vec<_> = entry.sources.iter().map(ToString::to_string).collect();
-                sources.sort();
-                format!("{}\n{}\n{}\n", entry.label(), entry.traffic, sources.join(","))
-            })
-            .collect();
-        lines.sort();
-        let digest = digest(&SHA256, format!("{group}\n{}", lines.concat()).as_bytes());
-        let digits: String = digest.as_ref().iter().map(|byte| format!("{byte:02x}")).collect();
-        Self(digits.chars().take(DIGITS).collect())
-    }
-
-    /// Its digits.
-    #[must_use]
-    pub fn as_str(&self) -> &str {
-        &self.0
+    pub const fn is_live(&self) -> bool {
+        !matches!(self.claim, Claim::Leaving(_))
     }
 }
 
-impl FromStr for Owner {
-    type Err = OwnerError;
-
-    fn from_str(text: &str) -> Result<Self, Self::Err> {
-        let fits = text.len() == DIGITS && text.bytes().all(|byte| matches!(byte, b'0'..=b'9' | b'a'..=b'f'));
-        if fits { Ok(Self(text.to_owned())) } else { Err(OwnerError) }
-    }
+/// The marks on a rule, by owner.
+pub(super) fn marks(rule: &Rule) -> Vec<Mark> {
+    let found = rule.tags.iter().filter_map(|(key, value)| {
+        let owner = key.strip_prefix(OWNER)?.strip_prefix('/')?.parse().ok()?;
+        let claim = match value.strip_prefix(LEAVING) {
+            Some(rest) => Claim::Leaving(rest.trim().parse().ok()),
+            // What cannot be read protects the rule.
+            None => value.parse().map_or(Claim::Unnamed, Claim::Held),
+        };
+        Some(Mark { owner, claim })
+    });
+    let found: Vec<Mark> = found.collect();
+    if found.is_empty() { old_mark(rule).into_iter().collect() } else { found }
 }
 
-impl fmt::Display for Owner {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str(&self.0)
-    }
-}
-
-/// The tags of rules that are made in one call. EC2 puts the same on all of them, so several names share one text, each with what passes
-/// under it: `egress/key_sync=tcp-443 egress/postgres=tcp-5432`.
-pub(super) fn tags(owner: &Owner, wants: &[Want], default: &BTreeMap<String, String>) -> BTreeMap<String, String> {
-    let names: BTreeMap<String, Traffic> =
-        wants.iter().map(|want| (format!("{}/{}", want.key.direction, want.name), want.key.traffic)).collect();
-    let name = match names.len() {
-        1 => names.into_keys().collect(),
-        _ => names.iter().map(|(label, traffic)| format!("{label}={traffic}")).collect::<Vec<_>>().join(" "),
-    };
-    let name: String = name.chars().take(LONGEST_VALUE).collect();
-    let ours = [(MANAGED_BY, PROGRAM), (OWNER, owner.as_str()), (NAME, &name)];
-    let ours = ours.into_iter().map(|(key, value)| (key.to_owned(), value.to_owned()));
-    // Ours come last: a default tag must not unmake the mark.
-    default.iter().map(|(key, value)| (key.clone(), value.clone())).chain(ours).collect()
-}
-
-/// Whose a rule is, if it bears our mark.
-pub(super) fn owner(rule: &Rule) -> Option<Owner> {
+/// The mark of the version before. It counts as long as no other stands beside it: whoever adds one, writes this one anew.
+fn old_mark(rule: &Rule) -> Option<Mark> {
     let ours = rule.tags.get(MANAGED_BY).is_some_and(|program| program == PROGRAM);
-    if ours { rule.tags.get(OWNER)?.parse().ok() } else { None }
+    let owner = rule.tags.get(OWNER).filter(|_| ours)?.parse().ok()?;
+    Some(Mark { owner, claim: Claim::Unnamed })
 }
 
-/// The name that a rule was made under, if the mark tells it: `neosync` of `ingress/neosync`.
+/// The key of an owner's mark.
+pub(super) fn key(owner: &Owner) -> String {
+    format!("{OWNER}/{owner}")
+}
+
+/// The keys to delete for an owner's mark to be gone from a rule.
+pub(super) fn keys(owner: &Owner, rule: &Rule) -> Vec<String> {
+    let old = rule.tags.get(OWNER).is_some_and(|value| value == owner.as_str());
+    let all = [Some(key(owner)).filter(|key| rule.tags.contains_key(key)), old.then(|| OWNER.to_owned())];
+    all.into_iter().flatten().collect()
+}
+
+/// The value of a mark.
+pub(super) fn value(claim: &Claim) -> String {
+    match claim {
+        Claim::Held(id) => id.to_string(),
+        Claim::Unnamed => UNNAMED.to_owned(),
+        Claim::Leaving(Some(id)) => format!("{LEAVING} {id}"),
+        Claim::Leaving(None) => LEAVING.to_owned(),
+    }
+}
+
+/// The tags that a mark of one's own adds to a rule: with it, the mark of the version before is written anew, or it would not count any more.
+pub(super) fn added(owner: &Owner, claim: &Claim, rule: &Rule) -> BTreeMap<String, String> {
+    let newer = rule.tags.keys().any(|key| key.strip_prefix(OWNER).is_some_and(|rest| rest.starts_with('/')));
+    let old = old_mark(rule).filter(|old| !newer && old.owner != *owner).map(|old| (key(&old.owner), value(&old.claim)));
+    old.into_iter().chain([(key(owner), value(claim))]).collect()
+}
+
+/// The tags of a rule that nobody else uses, marks apart.
+pub(super) fn described(want: &Want, default: &BTreeMap<String, String>) -> BTreeMap<String, String> {
+    let name: String = format!("{}/{}", want.key.direction, want.name).chars().take(LONGEST_VALUE).collect();
+    let ours = [(MANAGED_BY.to_owned(), PROGRAM.to_owned()), (NAME.to_owned(), name)];
+    // Ours come last: a default tag must not unmake them.
+    let default = default.iter().filter(|(key, _)| !is_ours(key)).map(|(key, value)| (key.clone(), value.clone()));
+    default.chain(ours).collect()
+}
+
+/// Whether a tag is the provider's own.
+pub(super) fn is_ours(key: &str) -> bool {
+    matches!(key, MANAGED_BY | NAME | OWNER) || key.strip_prefix(OWNER).is_some_and(|rest| rest.starts_with('/'))
+}
+
+/// The name that a rule was made under, if a mark and the tag `Name` tell it: `neosync` of `ingress/neosync`.
 pub(super) fn name(rule: &Rule) -> Option<&str> {
-    owner(rule)?;
+    if marks(rule).is_empty() {
+        return None;
+    }
     let text = rule.tags.get(NAME)?;
+    // The version before gave all rules of one call one text: `egress/key_sync=tcp-443 egress/postgres=tcp-5432`.
     let label = if text.contains('=') {
         let traffic = rule.key.traffic.to_string();
         let mut fitting = text.split(' ').filter_map(|part| part.rsplit_once('=')).filter(|(_, passes)| *passes == traffic);
-        let (label, _) = fitting.next()?;
-        // Two names for what passes, and nobody knows which.
-        fitting.next().is_none().then_some(label)?
+        match (fitting.next(), fitting.next()) {
+            (Some((label, _)), None) => label,
+            // Two names for what passes, and nobody knows which.
+            (Some(_), Some(_)) => return None,
+            (None, _) => text,
+        }
     } else {
         text
     };
@@ -120,57 +147,65 @@ pub(super) fn name(rule: &Rule) -> Option<&str> {
 #[cfg(test)]
 mod tests {
     use super::super::rule::{Direction, Key, Peer};
-    use super::super::traffic::Protocol;
+    use super::super::traffic::{Protocol, Traffic};
     use super::*;
 
-    fn want(name: &str, port: i64) -> Want {
-        let traffic = Traffic::new(Protocol::TCP, Some((port, port))).unwrap();
+    fn rule(tags: &[(&str, &str)]) -> Rule {
+        let traffic = Traffic::new(Protocol::TCP, Some((443, 443))).unwrap();
         let key = Key { direction: Direction::Egress, traffic, peer: Peer::Cidr("10.0.0.1".parse().unwrap()) };
-        Want { key, description: String::new(), name: name.to_owned() }
+        let tags = tags.iter().map(|(key, value)| ((*key).to_owned(), (*value).to_owned())).collect();
+        Rule { id: String::new(), key, description: String::new(), tags }
     }
 
-    fn made(wants: &[Want]) -> Vec<Rule> {
-        let owner = "0123456789abcdef".parse().unwrap();
-        let default = BTreeMap::from([("team".to_owned(), "data".to_owned()), (OWNER.to_owned(), "mine".to_owned())]);
-        let tags = tags(&owner, wants, &default);
-        let rule = |want: &Want| Rule { id: String::new(), key: want.key.clone(), description: String::new(), tags: tags.clone() };
-        wants.iter().map(rule).collect()
+    fn owner(text: &str) -> Owner {
+        text.parse().unwrap()
+    }
+
+    const CLAIM: &str = "0123456789abcdef";
+
+    #[test]
+    fn each_user_has_a_mark_and_what_cannot_be_read_protects() {
+        let found = marks(&rule(&[
+            ("bastion-owner/a/b", CLAIM),
+            ("bastion-owner/c", "leaving 0123456789abcdef"),
+            ("bastion-owner/d", "junk"),
+            ("bastion-owner/e", "leaving"),
+            ("bastion-owner/ä", CLAIM),
+            ("bastion-owners", CLAIM),
+        ]));
+        let told: Vec<_> = found.iter().map(|mark| (mark.owner.as_str(), mark.is_live(), value(&mark.claim))).collect();
+        let leaving = format!("leaving {CLAIM}");
+        let expected = [("a/b", true, CLAIM), ("c", false, &leaving), ("d", true, "unnamed"), ("e", false, "leaving")];
+        assert_eq!(told, expected.map(|(owner, live, value)| (owner, live, value.to_owned())));
     }
 
     #[test]
-    fn a_mark_tells_owner_and_name() {
-        let [one] = made(&[want("my rule", 443)]).try_into().unwrap();
-        assert_eq!((one.tags[NAME].as_str(), name(&one), one.tags.len()), ("egress/my rule", Some("my rule"), 4));
-        assert_eq!(owner(&one).unwrap().as_str(), "0123456789abcdef");
-        let several = made(&[want("a", 443), want("b", 5432), want("c", 22), want("d", 22)]);
-        assert_eq!(several.iter().map(name).collect::<Vec<_>>(), [Some("a"), Some("b"), None, None]);
-        assert!(several[0].tags[NAME].starts_with("egress/a=tcp-443 egress/b=tcp-5432 "));
+    fn the_mark_of_the_version_before_counts_until_another_stands_beside_it() {
+        let old = [("managed-by", "terraform-provider-bastion"), ("bastion-owner", CLAIM)];
+        let mark = Mark { owner: owner(CLAIM), claim: Claim::Unnamed };
+        assert_eq!(marks(&rule(&old)), [mark]);
+        assert_eq!(marks(&rule(&old[1..])), [], "the tag alone may be anybody's");
+        let added = added(&owner("new"), &Claim::Held(CLAIM.parse().unwrap()), &rule(&old));
+        let told: Vec<_> = added.iter().map(|(key, value)| (key.as_str(), value.as_str())).collect();
+        assert_eq!(told, [("bastion-owner/0123456789abcdef", "unnamed"), ("bastion-owner/new", CLAIM)]);
+        let both: Vec<(&str, &str)> = old.iter().copied().chain(told.iter().copied()).collect();
+        assert_eq!(marks(&rule(&both)).len(), 2);
+        assert_eq!(keys(&owner(CLAIM), &rule(&both)), ["bastion-owner/0123456789abcdef", "bastion-owner"]);
+        assert_eq!(keys(&owner("new"), &rule(&both)), ["bastion-owner/new"]);
     }
 
     #[test]
-    fn tags_of_somebody_elses_are_no_mark() {
-        let [rule] = made(&[want("a", 443)]).try_into().unwrap();
-        for (key, value) in [(MANAGED_BY, "me"), (OWNER, ""), (OWNER, "0123456789ABCDEF")] {
-            let mut other = rule.clone();
-            other.tags.insert(key.to_owned(), value.to_owned());
-            assert_eq!((owner(&other), name(&other)), (None, None));
-        }
-    }
-
-    #[test]
-    fn an_owner_is_of_what_was_wanted_in_any_order() {
-        let group = |text: &str| text.parse().unwrap();
-        let entry = |sources: &[&str]| Entry {
-            direction: Direction::Ingress,
-            name: "a".to_owned(),
-            traffic: Traffic::new(Protocol::All, None).unwrap(),
-            description: String::new(),
-            sources: sources.iter().map(|source| source.parse().unwrap()).collect(),
-        };
-        let owner = Owner::of(&group("sg-1a2b3c4d"), &[entry(&["10.0.0.1", "10.0.0.2"])]);
-        assert_eq!(owner, Owner::of(&group("sg-1a2b3c4d"), &[entry(&["10.0.0.2/32", "10.0.0.1"])]));
-        assert_ne!(owner, Owner::of(&group("sg-11111111"), &[entry(&["10.0.0.1", "10.0.0.2"])]));
-        assert_ne!(owner, Owner::of(&group("sg-1a2b3c4d"), &[entry(&["10.0.0.1"])]));
-        assert_eq!(owner.to_string().parse(), Ok(owner));
+    fn a_name_is_the_entrys_own_and_the_old_texts_are_read() {
+        let want = Want { key: rule(&[]).key, description: None, name: "my rule".to_owned() };
+        let default = BTreeMap::from([("team".to_owned(), "data".to_owned()), ("bastion-owner/x".to_owned(), "mine".to_owned())]);
+        let tags = described(&want, &default);
+        assert_eq!((tags.len(), tags["Name"].as_str(), tags["team"].as_str()), (3, "egress/my rule", "data"));
+        let named = |text| name(&rule(&[("bastion-owner/a", CLAIM), ("Name", text)])).map(ToOwned::to_owned);
+        assert_eq!(named("egress/my rule").as_deref(), Some("my rule"));
+        assert_eq!(named("egress/a=tcp-443 egress/b=tcp-5432").as_deref(), Some("a"));
+        assert_eq!(named("egress/a=tcp-443 egress/b=tcp-443"), None);
+        assert_eq!(named("egress/x=y").as_deref(), Some("x=y"));
+        assert_eq!(named("ingress/a"), None);
+        assert_eq!(name(&rule(&[("Name", "egress/a")])), None, "without a mark it is a stranger's");
     }
 }

@@ -2,39 +2,83 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
-use super::rule::{Direction, PeerKind, Rule, Want};
+use super::mark;
+use super::ours::Ours;
+use super::rule::{Key, Peer, Rule, Want};
 
-/// What has to be done, in this order: describe, authorize, revoke.
+/// What has to be done, in this order: tag, describe, authorize, leave.
 #[derive(Debug, Default, PartialEq, Eq)]
 pub(super) struct Plan {
-    /// Rules of ours that need another description.
+    /// Rules that serve, and lack a tag or have one too many.
+    pub(super) tag: Vec<(Rule, Tagging)>,
+    /// Those of them that others were at: they have to be looked at again afterwards.
+    pub(super) claim: Vec<Rule>,
+    /// Rules of ours alone that need another description.
     pub(super) describe: Vec<(Rule, Want)>,
     /// Wants that no rule satisfies.
     pub(super) authorize: Vec<Want>,
-    /// Rules of ours that nobody wants.
-    pub(super) revoke: Vec<Rule>,
+    /// Rules of ours that nobody of ours wants.
+    pub(super) leave: Vec<Rule>,
 }
 
-/// `owns` tells our rules. A rule of somebody else's satisfies a want, and is in no part of the answer.
-pub(super) fn plan(wants: &[Want], there: &[Rule], owns: impl Fn(&Rule) -> bool) -> Plan {
+/// A change of a rule's tags.
+#[derive(Clone, Debug, Default, PartialEq, Eq, PartialOrd, Ord)]
+pub(super) struct Tagging {
+    pub(super) set: BTreeMap<String, String>,
+    pub(super) delete: Vec<String>,
+}
+
+/// The tags that the provider block asks for.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct DefaultTags<'a> {
+    pub(super) now: &'a BTreeMap<String, String>,
+    /// Those that were put on rules before and are not asked for any more.
+    pub(super) gone: &'a BTreeSet<String>,
+}
+
+/// A rule without any mark satisfies a want as it is, and is in no part of the answer.
+pub(super) fn plan(wants: &[Want], there: &[Rule], ours: &Ours, default: DefaultTags<'_>) -> Plan {
     let mut plan = Plan::default();
     let mut serving = BTreeSet::new();
-    let mut handled = BTreeSet::new();
-    for want in wants.iter().filter(|want| handled.insert(&want.key)) {
-        let fits = |rule: &&Rule| rule.key == want.key;
-        let own = there.iter().filter(fits).find(|rule| owns(rule));
-        match own.or_else(|| there.iter().find(fits)) {
-            None => plan.authorize.push(want.clone()),
-            Some(rule) => {
-                serving.insert(rule.id.as_str());
-                if own.is_some() && rule.description != want.description {
-                    plan.describe.push((rule.clone(), want.clone()));
-                }
-            }
+    for want in wants {
+        // EC2 holds no two rules with one key, but its reads may lag behind.
+        let Some(rule) = there.iter().filter(|rule| rule.key == want.key).min_by_key(|rule| !ours.owns(rule)) else {
+            plan.authorize.push(want.clone());
+            continue;
+        };
+        serving.insert(rule.id.as_str());
+        if mark::marks(rule).is_empty() && !ours.owns(rule) {
+            continue;
+        }
+        let tagging = tagging(rule, want, ours, default);
+        if tagging != Tagging::default() {
+            plan.tag.push((rule.clone(), tagging));
+        }
+        if !ours.is_claimed(rule) && !mark::marks(rule).is_empty() {
+            plan.claim.push(rule.clone());
+        }
+        if ours.is_sole(rule) && !want.is_described_by(&rule.description) {
+            plan.describe.push((rule.clone(), want.clone()));
         }
     }
-    plan.revoke = there.iter().filter(|rule| owns(rule) && !serving.contains(rule.id.as_str())).cloned().collect();
+    plan.leave = there.iter().filter(|rule| ours.owns(rule) && !serving.contains(rule.id.as_str())).cloned().collect();
     plan
+}
+
+/// What a rule that serves lacks: our mark always; name and default tags where it is ours alone.
+fn tagging(rule: &Rule, want: &Want, ours: &Ours, default: DefaultTags<'_>) -> Tagging {
+    let mut tagging = Tagging::default();
+    if let Some(identity) = ours.identity.as_ref().filter(|_| !ours.is_claimed(rule)) {
+        tagging.set = mark::added(&identity.owner, &identity.claim(), rule);
+    }
+    let moved = ours.former.as_ref().filter(|former| ours.identity.as_ref().is_none_or(|identity| identity.owner != former.owner));
+    tagging.delete = moved.filter(|_| ours.owns(rule)).map(|former| mark::keys(&former.owner, rule)).unwrap_or_default();
+    if ours.is_sole(rule) {
+        tagging.set.extend(mark::described(want, default.now).into_iter().filter(|(key, value)| rule.tags.get(key) != Some(value)));
+        let gone = default.gone.iter().filter(|key| rule.tags.contains_key(*key) && !mark::is_ours(key));
+        tagging.delete.extend(gone.cloned());
+    }
+    tagging
 }
 
 /// The same without head-room in the quota: unwanted rules become the new ones. What finds no partner is left over.
@@ -44,20 +88,43 @@ pub(super) struct Exchange {
     pub(super) authorize: Vec<Want>,
 }
 
-/// Pairs within a direction and a kind of peer, because EC2 changes neither.
-pub(super) fn exchange(authorize: &[Want], revoke: &[Rule]) -> Exchange {
-    let mut free: BTreeMap<(Direction, PeerKind), Vec<&Rule>> = BTreeMap::new();
-    for rule in revoke.iter().rev() {
-        free.entry((rule.key.direction, rule.key.peer.kind())).or_default().push(rule);
-    }
-    let mut exchange = Exchange::default();
-    for want in authorize {
-        match free.get_mut(&(want.key.direction, want.key.peer.kind())).and_then(Vec::pop) {
-            Some(rule) => exchange.modify.push((rule.clone(), want.clone())),
-            None => exchange.authorize.push(want.clone()),
+/// Whether a rule may become another.
+type Fits<'a> = dyn Fn(&Rule, &Want) -> bool + 'a;
+
+/// Pairs within a direction and a kind of peer, because EC2 changes neither; the same peer first. All of `modify` happens at one moment,
+/// and what is left over may find no room: so no rule is given away that lets a peer in for whom the new rule would be left over.
+pub(super) fn exchange(authorize: &[Want], old: &[Rule]) -> Exchange {
+    let same_kind = |rule: &Rule, want: &Want| {
+        let kind = |key: &Key| (key.direction, key.peer.kind());
+        kind(&rule.key) == kind(&want.key)
+    };
+    let needed = |rule: &Rule, wants: &[Want]| wants.iter().any(|want| lets_through(&rule.key, &want.key));
+    let mut left: Vec<Want> = authorize.to_vec();
+    let mut free: Vec<Rule> = old.to_vec();
+    let mut modify: Vec<(Rule, Want)> = Vec::new();
+    let fits: [&Fits<'_>; 3] = [&|rule, want| rule.key.peer == want.key.peer, &|rule, _| !needed(rule, authorize), &|_, _| true];
+    for fits in fits {
+        for want in std::mem::take(&mut left) {
+            match free.iter().position(|rule| same_kind(rule, &want) && fits(rule, &want)) {
+                Some(found) => modify.push((free.remove(found), want)),
+                None => left.push(want),
+            }
         }
     }
-    exchange
+    // What was given away may have been what lets somebody in who is left over: taken back, until it is not.
+    while let Some(found) = modify.iter().position(|(rule, _)| needed(rule, &left)) {
+        left.push(modify.remove(found).1);
+    }
+    Exchange { modify, authorize: left }
+}
+
+/// Whether a rule lets some of what a key is about through.
+pub(super) fn lets_through(rule: &Key, wanted: &Key) -> bool {
+    let peer = match (&rule.peer, &wanted.peer) {
+        (Peer::Cidr(wide), Peer::Cidr(narrow)) => wide.contains(*narrow) || narrow.contains(*wide),
+        (this, that) => this == that,
+    };
+    peer && rule.direction == wanted.direction && rule.traffic.overlaps(wanted.traffic)
 }
 
 #[cfg(test)]

@@ -20,6 +20,8 @@ pub(super) enum Kind {
     Quota,
     /// A rule of this id does not exist any more.
     RuleGone,
+    /// It was only tried, and would have worked.
+    WouldWork,
     /// Nothing to be done about it.
     Final,
 }
@@ -36,6 +38,11 @@ impl Failed {
     pub(super) fn interrupted(action: &'static str) -> Self {
         let reason = Reason::Account(AccountReason::Interrupted);
         Self { kind: Kind::Final, refusal: Refusal { reason, heard: Heard::default(), action } }
+    }
+
+    /// What was refused before any call about the group.
+    pub(super) const fn of_refusal(refusal: Refusal) -> Self {
+        Self { kind: Kind::Final, refusal }
     }
 
     /// A reason that EC2 did not give itself.
@@ -63,7 +70,8 @@ impl Failed {
             "RulesPerSecurityGroupLimitExceeded" => {
                 (Kind::Quota, Some(RulesReason::Quota { group: named(), direction: "", there: 0, needed: 0 }))
             }
-            "InvalidSecurityGroupRuleId.NotFound" | "InvalidPermission.NotFound" => {
+            "DryRunOperation" => (Kind::WouldWork, None),
+            "InvalidSecurityGroupRuleId.NotFound" | "InvalidPermission.NotFound" | "InvalidID" => {
                 (Kind::RuleGone, Some(RulesReason::Raced { group: named() }))
             }
             "InvalidParameterCombination" => (Kind::Final, Some(RulesReason::Unchangeable)),
@@ -100,7 +108,7 @@ mod tests {
             direction: Direction::Ingress,
             name: "ops".to_owned(),
             traffic: Traffic::new(Protocol::All, None).unwrap(),
-            description: String::new(),
+            description: None,
             sources: vec!["sg-11111111".parse().unwrap(), "10.0.0.0/8".parse().unwrap()],
         };
         let failed = Failed::of(&answer, "ec2:AuthorizeSecurityGroupIngress", &"sg-1a2b3c4d".parse().unwrap(), &[entry]);

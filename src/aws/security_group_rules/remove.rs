@@ -1,58 +1,125 @@
 //! Removes what is ours, and nothing else.
 
+use std::collections::BTreeSet;
+use std::time::Duration;
+
+use tokio::time::Instant;
 use tokio_util::sync::CancellationToken;
 
 use super::calls::{Calls, Pauses};
-use super::group::Claims;
+use super::ensure::turn;
 use super::id::GroupId;
+use super::leave;
+use super::leftovers::{Claimed, claimed};
+use super::ours::Ours;
 use super::refuse::{Failed, Kind};
-use super::rule::Direction;
-use super::see::Ours;
+use super::rule::{Direction, Rule};
 use crate::aws::Account;
 use crate::path::refusal::Refusal;
 
-/// Removes our rules from a group. Rules and groups that are gone already are no error; rules that somebody has claimed stay.
+/// How long a destroy waits for a create or an update that wants the same rules: Terraform starts what does not depend on each other at
+/// once, or, with little parallelism, one after the other, and each begins with a plan of its own.
+const SUCCESSION: Duration = Duration::from_millis(1_500);
+
+/// What a removal left.
+#[derive(Debug, Default)]
+pub struct Removed {
+    /// Rules that stay, because others claim them.
+    pub kept: Vec<Claimed>,
+    /// Rules that were recorded and bear marks of others only.
+    pub superseded: Vec<Claimed>,
+    revoked: Vec<Rule>,
+    /// There is no such group, so there was nothing to remove.
+    pub group_missing: bool,
+}
+
+impl Removed {
+    /// Whether a rule that let TCP to a port out was removed.
+    #[must_use]
+    pub fn closed_egress(&self, port: u16) -> bool {
+        self.revoked.iter().any(|rule| rule.key.direction == Direction::Egress && rule.key.traffic.lets_tcp(port))
+    }
+}
+
+/// Leaves all rules of an object: what nobody else claims is removed. What is gone already is no error.
 ///
 /// # Errors
 ///
 /// What EC2 refused. Rules may be left then.
-pub async fn remove(
-    account: &Account,
-    group: &GroupId,
-    ours: &Ours,
-    claims: Option<&Claims>,
-    cancelled: &CancellationToken,
-) -> Result<(), Refusal> {
-    let turn = account.groups().lock(group);
-    let _turn = tokio::select! {
-        turn = turn => turn,
-        () = cancelled.cancelled() => return Err(Failed::interrupted("ec2:DescribeSecurityGroupRules").refusal),
+pub async fn remove(account: &Account, group: &GroupId, ours: &Ours, cancelled: &CancellationToken) -> Result<Removed, Refusal> {
+    let remembered = account.groups().of(group);
+    let calls = Calls::new(account, group, &[], cancelled).await.map_err(|failed| failed.refusal)?;
+    remembered.meet(ours.identities());
+    let told = |failed: Failed| failed.refusal;
+    let Some(rules) = all_recorded(&calls, ours).await.map_err(told)? else {
+        return Ok(Removed { group_missing: true, ..Removed::default() });
     };
-    let calls = Calls::new(account, group, &[], cancelled).await?;
-    let mut pauses = Pauses::new();
-    loop {
-        match attempt(&calls, ours, claims).await {
-            Ok(()) => return Ok(()),
-            Err(failed) if failed.kind == Kind::GroupGone => return Ok(()),
-            Err(failed) if failed.kind == Kind::RuleGone && pauses.pause(cancelled).await => {}
-            Err(failed) => return Err(failed.refusal),
+    if rules.iter().any(|rule| ours.is_sole(rule)) {
+        // Only if something would be removed, and without the group's turn, which the other one needs.
+        let successor = account.arrivals().next(group.as_str(), Instant::now() + SUCCESSION);
+        tokio::select! {
+            _ = successor => {}
+            () = cancelled.cancelled() => return Err(Failed::interrupted("ec2:RevokeSecurityGroupIngress").refusal),
         }
     }
+    let _turn = turn(&remembered, cancelled).await?;
+    // Who came meanwhile has left a mark. What a listing does not show any more may be there all the same.
+    let mut now = calls.rules().await.map_err(told)?;
+    now.extend(rules.into_iter().filter(|rule| !now.iter().any(|other| other.id == rule.id)).collect::<Vec<_>>());
+    let rules = now;
+    let mut removed = Removed::default();
+    leave_all(&calls, ours, rules, &mut removed).await.map_err(told)?;
+    for successor in ours.identity.iter().flat_map(|identity| remembered.successors(identity)) {
+        // What the object that follows has taken over from this one and does not want.
+        let theirs = Ours { identity: Some(successor.identity), ..Ours::default() };
+        let rules = calls.rules().await.map_err(told)?;
+        let unwanted = rules.into_iter().filter(|rule| !successor.wanted.contains(&rule.key)).collect();
+        leave_all(&calls, &theirs, unwanted, &mut Removed::default()).await.map_err(told)?;
+    }
+    Ok(removed)
 }
 
-async fn attempt(calls: &Calls<'_>, ours: &Ours, claims: Option<&Claims>) -> Result<(), Failed> {
-    let rules = calls.rules().await?;
-    // A group that shows no rule at all may be one that does not show them yet.
-    if rules.is_empty() && !ours.recorded.is_empty() && !calls.group_exists().await? {
+/// Leaves those of these rules that are ours.
+async fn leave_all(calls: &Calls<'_>, ours: &Ours, rules: Vec<Rule>, removed: &mut Removed) -> Result<(), Failed> {
+    let (mine, others): (Vec<Rule>, Vec<Rule>) = rules.into_iter().partition(|rule| ours.owns(rule));
+    removed.superseded.extend(others.iter().filter(|rule| ours.recorded.contains_key(&rule.id)).map(claimed));
+    if mine.is_empty() {
         return Ok(());
     }
-    let mine = rules.iter().filter(|rule| ours.owns(rule) && !claims.is_some_and(|claims| claims.claimed(&rule.id)));
-    let mine: Vec<_> = mine.collect();
-    for direction in Direction::BOTH {
-        let ids: Vec<String> = mine.iter().filter(|rule| rule.key.direction == direction).map(|rule| rule.id.clone()).collect();
-        if !ids.is_empty() {
-            calls.revoke(direction, ids).await?;
+    leave::announce(calls, &mine, ours).await?;
+    let ids: Vec<String> = mine.into_iter().map(|rule| rule.id).collect();
+    let left = match leave::conclude(calls, &ids, ours).await {
+        Err(failed) if failed.kind == Kind::GroupGone => {
+            removed.group_missing = true;
+            return Ok(());
         }
-    }
+        left => left?,
+    };
+    removed.kept.extend(left.kept.iter().map(|(rule, _)| claimed(rule)));
+    removed.revoked.extend(left.revoked);
     Ok(())
+}
+
+/// The group's rules. A listing without a rule that was recorded is not believed at once, nor that there is no such group. `None`: there is none.
+async fn all_recorded(calls: &Calls<'_>, ours: &Ours) -> Result<Option<Vec<Rule>>, Failed> {
+    let mut doubts = Pauses::doubts();
+    let mut rules = calls.rules().await?;
+    loop {
+        let there: BTreeSet<&String> = rules.iter().map(|rule| &rule.id).collect();
+        let missing: Vec<String> = ours.recorded.keys().filter(|id| !there.contains(id)).cloned().collect();
+        if missing.is_empty() {
+            return Ok(Some(rules));
+        }
+        let found = calls.rules_of_ids(&missing).await?;
+        let surely = rules.is_empty() && found.is_empty();
+        rules.extend(found);
+        if rules.iter().filter(|rule| missing.contains(&rule.id)).count() == missing.len() {
+            return Ok(Some(rules));
+        }
+        if !doubts.pause(calls.cancelled()).await {
+            let gone = surely && !calls.group_surely_exists().await?;
+            return Ok((!gone).then_some(rules));
+        }
+        rules = calls.rules().await?;
+    }
 }

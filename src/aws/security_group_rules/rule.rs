@@ -3,7 +3,7 @@
 use std::collections::BTreeMap;
 use std::fmt;
 
-use super::id::{GroupId, PrefixListId};
+use super::id::{PeerGroup, PrefixListId};
 use super::traffic::Traffic;
 use crate::cidr::Cidr;
 
@@ -42,7 +42,7 @@ pub enum Peer {
     /// Addresses.
     Cidr(Cidr),
     /// The members of a security group.
-    Group(GroupId),
+    Group(PeerGroup),
     /// The networks of a managed prefix list.
     PrefixList(PrefixListId),
 }
@@ -105,8 +105,36 @@ pub struct Rule {
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(super) struct Want {
     pub(super) key: Key,
-    /// Empty: none.
-    pub(super) description: String,
+    /// Absent: the entry's name.
+    pub(super) description: Option<String>,
     /// The name of the entry that it comes from.
     pub(super) name: String,
+}
+
+impl Want {
+    /// The description of a rule that is made.
+    pub(super) fn text(&self) -> String {
+        self.description.clone().unwrap_or_else(|| implied(&self.name))
+    }
+
+    /// Whether a rule is described as it is to be. Where no description was given, none at all is as good as the name: the version before
+    /// wrote none.
+    pub(super) fn is_described_by(&self, text: &str) -> bool {
+        match &self.description {
+            Some(given) => given == text,
+            None => text.is_empty() || text == implied(&self.name),
+        }
+    }
+}
+
+/// EC2's limit on a rule's description, in characters …
+pub const LONGEST_DESCRIPTION: usize = 255;
+
+/// … and the signs that it takes there besides letters and digits (API reference, IpRange).
+pub const DESCRIPTION_SIGNS: &str = " ._-:/()#,@[]+=&;{}!$*";
+
+/// An entry's name as a description, with what EC2 does not take there replaced.
+pub(super) fn implied(name: &str) -> String {
+    let fits = |c: char| c.is_ascii_alphanumeric() || DESCRIPTION_SIGNS.contains(c);
+    name.chars().take(LONGEST_DESCRIPTION).map(|c| if fits(c) { c } else { '_' }).collect()
 }

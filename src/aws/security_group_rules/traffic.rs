@@ -152,6 +152,19 @@ impl Traffic {
         ((self.from, self.to) != (-1, -1)).then_some((self.from, self.to))
     }
 
+    /// Whether some packets pass both.
+    pub(super) fn overlaps(self, other: Self) -> bool {
+        let ports = |this: Self| match this.protocol {
+            // A type and a code, or -1 for any: a range only where both are said.
+            Protocol::ICMP | Protocol::ICMPV6 if this.from >= 0 => this.from..=this.from,
+            _ if (this.from, this.to) == (-1, -1) => 0..=i32::MAX,
+            _ => this.from..=this.to,
+        };
+        let (these, those) = (ports(self), ports(other));
+        let meet = these.start() <= those.end() && those.start() <= these.end();
+        self.protocol == Protocol::All || other.protocol == Protocol::All || (self.protocol == other.protocol && meet)
+    }
+
     /// Whether TCP to this port passes.
     #[must_use]
     pub fn lets_tcp(self, port: u16) -> bool {
@@ -219,6 +232,21 @@ mod tests {
         for ports in [(-1, 0), (256, 0), (0, 256), (-2, -1)] {
             assert_eq!(new("icmp", Some(ports)), Err(TrafficError::IcmpOutOfRange(Protocol::ICMP)));
         }
+    }
+
+    #[test]
+    fn what_passes_both_overlaps() {
+        let tcp = |from, to| Traffic::new(Protocol::TCP, Some((from, to))).unwrap();
+        let icmp = |kind, code| Traffic::new(Protocol::ICMP, Some((kind, code))).unwrap();
+        let all = Traffic::new(Protocol::All, None).unwrap();
+        assert!(
+            tcp(20, 25).overlaps(tcp(22, 22))
+                && tcp(22, 22).overlaps(tcp(20, 25))
+                && all.overlaps(tcp(22, 22))
+                && tcp(22, 22).overlaps(all)
+        );
+        assert!(!tcp(20, 21).overlaps(tcp(22, 22)) && !tcp(22, 22).overlaps(Traffic::new(Protocol::UDP, Some((22, 22))).unwrap()));
+        assert!(icmp(-1, -1).overlaps(icmp(8, 0)) && icmp(8, -1).overlaps(icmp(8, 0)) && !icmp(8, -1).overlaps(icmp(0, 0)));
     }
 
     #[test]

@@ -12,6 +12,31 @@ pub enum RulesReason {
         /// `sg-…`
         group: String,
     },
+    /// There is no such security group, though state holds rules of it.
+    GroupLost {
+        /// `sg-…`
+        group: String,
+        /// Where it was looked for.
+        region: String,
+        /// Whose it would be, if that could be asked.
+        account: Option<String>,
+    },
+    /// No rule of the group bears the mark of this owner.
+    OwnerMissing {
+        /// `sg-…`
+        group: String,
+        /// Who was asked for.
+        owner: String,
+        /// Who there is.
+        found: Vec<String>,
+    },
+    /// Rules of the group bear the marks of several owners, and none was named.
+    SeveralOwners {
+        /// `sg-…`
+        group: String,
+        /// Who there is.
+        found: Vec<String>,
+    },
     /// A security group, prefix list or subnet that a rule names does not exist.
     PeerMissing {
         /// `sg-…`, `pl-…`, `subnet-…`; empty if EC2 did not say.
@@ -47,6 +72,11 @@ pub enum RulesReason {
         /// `sg-…`
         group: String,
     },
+    /// The list of the group's rules does not end.
+    Endless {
+        /// `sg-…`
+        group: String,
+    },
     /// EC2 does not take this description, type or peer as a change of a rule.
     Unchangeable,
 }
@@ -55,6 +85,10 @@ impl RulesReason {
     pub(super) const fn slug(&self) -> &'static str {
         match self {
             Self::GroupMissing { .. } => "group-missing",
+            Self::GroupLost { .. } => "group-lost",
+            Self::OwnerMissing { .. } => "owner-missing",
+            Self::SeveralOwners { .. } => "several-owners",
+            Self::Endless { .. } => "endless",
             Self::PeerMissing { .. } => "peer-missing",
             Self::Quota { .. } => "quota",
             Self::Malformed => "malformed",
@@ -88,8 +122,9 @@ impl RulesReason {
             Self::Quota { group, direction, there, needed } => Words::new(
                 "The security group can hold no more rules",
                 format!(
-                    "`{group}` holds {there} {direction} rules, and needs {needed} more. The quota is 60 a direction unless it was raised, \
-                     IPv4 and IPv6 counted apart; a prefix list counts as many rules as it may have entries."
+                    "`{group}` holds {there} {direction} rules, and has no room for {needed} more that are wanted. Rules that still let a \
+                     wanted peer through were left in place. The quota is 60 a direction unless it was raised, IPv4 and IPv6 counted apart; \
+                     a prefix list counts as many rules as it may have entries."
                 ),
                 [
                     "raise the quota: Service Quotas, Amazon VPC, inbound or outbound rules per security group".to_owned(),
@@ -98,8 +133,44 @@ impl RulesReason {
                 ],
             ),
             Self::Denied { group, denial } => denied(group, denial, action),
-            _ => self.change_words(),
+            _ => self.owner_words().unwrap_or_else(|| self.change_words()),
         }
+    }
+
+    fn owner_words(&self) -> Option<Words> {
+        let words = match self {
+            Self::GroupLost { group, region, account } => {
+                let account = account
+                    .as_ref()
+                    .map_or_else(|| "an account that did not tell its number".to_owned(), |account| format!("account {account}"));
+                Words::new(
+                    "The security group is not found, and state holds rules of it",
+                    format!("EC2 knows no `{group}` in region {region} of {account}. A wrong region or account looks just like this."),
+                    [
+                        "correct the region, profile or role: `aws = { region = \"…\" }`, AWS_REGION, AWS_PROFILE".to_owned(),
+                        "if the group is really gone: terraform state rm ADDRESS".to_owned(),
+                        "or, to destroy everything: terraform destroy -refresh=false".to_owned(),
+                    ],
+                )
+            }
+            Self::OwnerMissing { group, owner, found } => Words::new(
+                "The group has no rules of this owner",
+                format!("No rule of `{group}` is tagged `bastion-owner/{owner}`. {}", owners(found)),
+                [format!("import `{group}/OWNER` with an owner that there is"), format!("see all marked rules: bastion leftovers {group}")],
+            ),
+            Self::SeveralOwners { group, found } => Words::new(
+                "The group has rules of several owners",
+                format!("The id has to say which of them is imported. {}", owners(found)),
+                [format!("import `{group}/OWNER`"), format!("see all marked rules: bastion leftovers {group}")],
+            ),
+            Self::Endless { group } => Words::new(
+                "The list of the group's rules does not end",
+                format!("EC2 gave more pages of the rules of `{group}` than a group can have. An incomplete list is not used."),
+                ["apply again".to_owned(), "if `aws.endpoints` is set, check the service behind it".to_owned()],
+            ),
+            _ => return None,
+        };
+        Some(words)
     }
 
     fn change_words(&self) -> Words {
@@ -143,6 +214,10 @@ impl RulesReason {
         let group = || "sg-0123456789abcdef0".to_owned();
         vec![
             Self::GroupMissing { group: group() },
+            Self::GroupLost { group: group(), region: "us-west-2".to_owned(), account: Some("123456789012".to_owned()) },
+            Self::OwnerMissing { group: group(), owner: "neosync/prod".to_owned(), found: vec!["neosync/dev".to_owned()] },
+            Self::SeveralOwners { group: group(), found: vec!["neosync/dev".to_owned(), "neosync/prod".to_owned()] },
+            Self::Endless { group: group() },
             Self::PeerMissing { peer: "pl-68a54001".to_owned() },
             Self::Quota { group: group(), direction: "ingress", there: 60, needed: 3 },
             Self::Malformed,
@@ -177,5 +252,16 @@ fn denied(group: &str, denial: &Denial, action: &str) -> Words {
             None => format!("The identity that Terraform runs as may not do this to `{group}`."),
         },
         remedies,
+    }
+}
+
+/// The owners that there are, as many as fit.
+fn owners(found: &[String]) -> String {
+    const MOST: usize = 10;
+    let listed = found.iter().take(MOST).map(|owner| format!("`{owner}`")).collect::<Vec<_>>().join(", ");
+    match found.len() {
+        0 => "No rule of it bears a mark of this provider.".to_owned(),
+        count if count > MOST => format!("Owners: {listed} and {} more.", count - MOST),
+        _ => format!("Owners: {listed}."),
     }
 }

@@ -42,7 +42,10 @@ pub(super) fn left_behind(prior: &Model, refusal: &Refusal) -> Diagnostics {
     diagnostics.error(
         at(refusal),
         "The old object could not be removed",
-        format!("The new one is in place. The old one, `{object}`, is no longer in Terraform's state: remove it by hand, `aws s3 rm s3://{object}`.\n\n{refusal}"),
+        format!(
+            "The new one is in place. The old one, `{object}`, is no longer in Terraform's state, and nothing else takes its claim off: where \
+             no other owner stands in its text, remove it by hand, `aws s3 rm s3://{object}`.\n\n{refusal}"
+        ),
     );
     diagnostics
 }

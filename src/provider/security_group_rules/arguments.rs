@@ -3,18 +3,15 @@
 use std::collections::BTreeMap;
 
 use super::{Model, RuleModel};
-use crate::aws::security_group_rules::{Direction, Entry, GroupId, Protocol, Source, Traffic, TrafficError};
+use crate::aws::Owner;
+use crate::aws::security_group_rules::{
+    DESCRIPTION_SIGNS as SIGNS, Direction, Entry, GroupId, LONGEST_DESCRIPTION, Protocol, Source, Traffic, TrafficError,
+};
 use crate::path::heard::Heard;
 use crate::provider::tunnel::sentence;
 use crate::tfplugin::attribute_path::AttributePath;
 use crate::tfplugin::diagnostic::Diagnostics;
 use crate::tfplugin::model::Attr;
-
-/// EC2's limit on a rule's description, in characters …
-const LONGEST_DESCRIPTION: usize = 255;
-
-/// … and the signs that it takes there besides letters and digits (API reference, IpRange).
-const SIGNS: &str = " ._-:/()#,@[]+=&;{}!$*";
 
 /// The longest name of an entry: `ingress/NAME` is a tag's value, of which EC2 takes 256 characters.
 const LONGEST_NAME: usize = 240;
@@ -42,7 +39,10 @@ pub(super) fn at(direction: Direction, name: &str) -> AttributePath {
 pub(super) fn validate(config: &Model) -> Diagnostics {
     let mut diagnostics = Diagnostics::new();
     group(config, &mut diagnostics);
-    let judged = Direction::BOTH.map(|direction| judge(config, direction, &mut diagnostics));
+    owner(config, &mut diagnostics);
+    for direction in Direction::BOTH {
+        judge(config, direction, &mut diagnostics);
+    }
     let none = |direction| match written(config, direction) {
         Attr::Null => true,
         Attr::Unknown => false,
@@ -51,7 +51,6 @@ pub(super) fn validate(config: &Model) -> Diagnostics {
     if Direction::BOTH.into_iter().all(none) {
         diagnostics.error(AttributePath::root(), "No rule is given", "Give at least one entry in `ingress` or `egress`.");
     }
-    duplicates(&judged.concat(), &mut diagnostics);
     diagnostics
 }
 
@@ -62,6 +61,21 @@ pub(super) fn advice(config: &Model) -> Diagnostics {
     let [ingress, egress] = Direction::BOTH.map(|direction| judge(config, direction, &mut Diagnostics::new()));
     warn_of_the_world(&ingress, &mut diagnostics);
     warn_of_no_sync(config, &egress, &mut diagnostics);
+    duplicates(&[ingress, egress].concat(), &mut diagnostics);
+    diagnostics
+}
+
+/// As [`advice`], about what a change of state would close.
+pub(super) fn advice_on_change(prior: &Model, config: &Model) -> Diagnostics {
+    let mut diagnostics = Diagnostics::new();
+    let opens = |model| {
+        let entries = judge(model, Direction::Egress, &mut Diagnostics::new());
+        entries.iter().any(|entry| entry.traffic.is_none_or(|traffic| traffic.lets_tcp(HTTPS)))
+    };
+    let left_out = !config.egress.is_unknown() && config.egress.known().is_none_or(BTreeMap::is_empty);
+    if left_out && opens(prior) {
+        diagnostics.warning(AttributePath::of("egress"), NO_SYNC, NO_SYNC_DETAIL);
+    }
     diagnostics
 }
 
@@ -103,13 +117,20 @@ fn group(config: &Model, diagnostics: &mut Diagnostics) -> Option<GroupId> {
     }
 }
 
+fn owner(config: &Model, diagnostics: &mut Diagnostics) {
+    if let Some(Err(error)) = config.owner.known().map(|text| text.parse::<Owner>()) {
+        diagnostics.error(AttributePath::of("owner"), "The owner cannot be used", sentence(&error));
+    }
+}
+
 /// An entry as far as it is known. Absent parts are unknown or wrong.
 #[derive(Clone)]
 struct Judged {
     direction: Direction,
     name: String,
     traffic: Option<Traffic>,
-    description: Option<String>,
+    /// The inner absence: the name of the entry.
+    description: Option<Option<String>>,
     /// Those that are known.
     sources: Vec<Source>,
     /// Whether these are all.
@@ -211,16 +232,16 @@ pub(super) fn traffic(rule: &RuleModel, at: &AttributePath, diagnostics: &mut Di
     }
 }
 
-fn description(value: &Attr<String>, at: AttributePath, diagnostics: &mut Diagnostics) -> Option<String> {
+fn description(value: &Attr<String>, at: AttributePath, diagnostics: &mut Diagnostics) -> Option<Option<String>> {
     let text = match value {
-        Attr::Null => return Some(String::new()),
+        Attr::Null => return Some(None),
         Attr::Unknown => return None,
         Attr::Known(text) => text,
     };
     let length = text.chars().count();
     let odd = text.chars().find(|c| !c.is_ascii_alphanumeric() && !SIGNS.contains(*c));
     if length <= LONGEST_DESCRIPTION && odd.is_none() {
-        return Some(text.clone());
+        return Some(Some(text.clone()));
     }
     let found = match odd {
         Some(odd) => format!("this one has {odd:?}"),
@@ -259,8 +280,8 @@ fn peers(value: &Attr<std::collections::BTreeSet<Attr<String>>>, at: &AttributeP
             }
             Ok(source) => {
                 if let Some(other) = sources.insert(source, text) {
-                    let detail = format!("\"{other}\" and \"{text}\" are the same: give one of them.");
-                    diagnostics.error(at.clone(), "A peer is given twice", detail);
+                    let detail = format!("\"{other}\" and \"{text}\" are the same. It counts once: give one of them.");
+                    diagnostics.warning(at.clone(), "A peer is given twice", detail);
                 }
             }
         }
@@ -274,12 +295,14 @@ fn duplicates(judged: &[Judged], diagnostics: &mut Diagnostics) {
     for entry in judged {
         let Some(traffic) = entry.traffic else { continue };
         for source in &entry.sources {
-            if let Some(other) = first.insert((entry.direction, traffic, source), &entry.name) {
+            let other = *first.entry((entry.direction, traffic, source)).or_insert(&entry.name);
+            if other != entry.name {
                 let detail = format!(
-                    "{source} with {traffic} is in \"{other}\" and in \"{}\". EC2 takes a rule once, whatever it is called: leave it out of one of them.",
+                    "{source} with {traffic} is in \"{other}\" and in \"{}\". EC2 holds such a rule once, whatever it is called: the first \
+                     counts, with its description. Leave it out of one of them.",
                     entry.name
                 );
-                diagnostics.error(at(entry.direction, &entry.name).attribute("peers"), "A rule is given twice", detail);
+                diagnostics.warning(at(entry.direction, &entry.name).attribute("peers"), "A rule is given twice", detail);
             }
         }
     }
@@ -304,20 +327,22 @@ fn warn_of_the_world(ingress: &[Judged], diagnostics: &mut Diagnostics) {
     }
 }
 
+/// The port by which a bastion reaches S3.
+pub(super) const HTTPS: u16 = 443;
+
+pub(super) const NO_SYNC: &str = "The bastion cannot reach S3";
+
+const NO_SYNC_DETAIL: &str = "Nothing in `egress` lets TCP to port 443 out. A bastion that syncs its keys from a bucket then gets none; and the \
+    sync job of Guimove's module takes a listing that fails for an empty one: it deletes every login. Add an entry with port 443 to S3's \
+    prefix list (`pl-…`, com.amazonaws.REGION.s3), or to 0.0.0.0/0. Where another rule of the group's lets it out already, this is no problem.";
+
 fn warn_of_no_sync(config: &Model, egress: &[Judged], diagnostics: &mut Diagnostics) {
-    const HTTPS: u16 = 443;
     if !matches!(&config.egress, Attr::Known(entries) if !entries.is_empty()) {
         return;
     }
     let open = |entry: &Judged| entry.traffic.is_none_or(|traffic| traffic.lets_tcp(HTTPS));
     if !egress.iter().any(open) {
-        diagnostics.warning(
-            AttributePath::of("egress"),
-            "The bastion cannot reach S3",
-            "Nothing in `egress` lets TCP to port 443 out. A bastion that syncs its keys from a bucket then gets none; and the sync job of \
-             Guimove's module takes a listing that fails for an empty one: it deletes every login. Add an entry with port 443 to S3's prefix \
-             list (`pl-…`, com.amazonaws.REGION.s3), or to 0.0.0.0/0. Where another rule of the group's lets it out already, this is no problem.",
-        );
+        diagnostics.warning(AttributePath::of("egress"), NO_SYNC, NO_SYNC_DETAIL);
     }
 }
 

@@ -4,7 +4,7 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use super::arguments::{self, written};
 use super::{HeldModel, Model, RuleModel};
-use crate::aws::security_group_rules::{Direction, Entry, Held, Ours, Protocol, Seen, Source, Traffic};
+use crate::aws::security_group_rules::{Direction, Entry, Held, Identity, Observed, Ours, Protocol, Source, Traffic};
 use crate::tfplugin::attribute_path::AttributePath;
 use crate::tfplugin::diagnostic::Diagnostics;
 use crate::tfplugin::model::Attr;
@@ -19,7 +19,13 @@ pub(super) fn ours(model: &Model) -> Ours {
             }
         }
     }
-    Ours { owner: model.owner.known().and_then(|owner| owner.parse().ok()), recorded }
+    Ours { identity: identity(model), former: None, recorded }
+}
+
+/// Who a state says that the object is.
+pub(super) fn identity(model: &Model) -> Option<Identity> {
+    let owner = model.owner.known()?.parse().ok()?;
+    Some(Identity { owner, claim: model.claim_id.known().and_then(|claim| claim.parse().ok()) })
 }
 
 /// Which rule serves which entry, as state says it.
@@ -36,7 +42,7 @@ pub(super) fn rules(held: &[Held]) -> Attr<BTreeMap<String, Attr<Vec<HeldModel>>
 }
 
 /// A model as it stands: what is missing is gone from it, what is ours and was not asked for is in it.
-pub(super) fn standing(mut model: Model, seen: &Seen) -> Model {
+pub(super) fn standing(mut model: Model, seen: &Observed) -> Model {
     for direction in Direction::BOTH {
         let before = written(&model, direction);
         let entries = seen.entries.iter().filter(|entry| entry.direction == direction);
@@ -62,13 +68,15 @@ fn rule(before: Option<&RuleModel>, entry: &Entry) -> RuleModel {
     let same = before.filter(passes);
     let mut rule = same.cloned().unwrap_or_else(|| ports(entry.traffic));
     let spelled: BTreeSet<&String> = same.and_then(|rule| rule.peers.known()).into_iter().flatten().filter_map(Attr::known).collect();
-    let peers = entry.sources.iter().map(|source| {
-        let kept = spelled.iter().find(|text| text.parse::<Source>().as_ref() == Ok(source));
-        Attr::Known(kept.map_or_else(|| source.to_string(), |text| (*text).clone()))
+    // One peer may be spelled in two ways; it stands or is gone in both.
+    let peers = entry.sources.iter().flat_map(|source| {
+        let kept: Vec<_> =
+            spelled.iter().filter(|text| text.parse::<Source>().as_ref() == Ok(source)).map(|text| (*text).clone()).collect();
+        if kept.is_empty() { vec![source.to_string()] } else { kept }
     });
-    rule.peers = Attr::Known(peers.collect());
-    if rule.description.known().map_or("", String::as_str) != entry.description {
-        rule.description = if entry.description.is_empty() { Attr::Null } else { Attr::Known(entry.description.clone()) };
+    rule.peers = Attr::Known(peers.map(Attr::Known).collect());
+    if rule.description.known() != entry.description.as_ref() {
+        rule.description = entry.description.clone().map_or(Attr::Null, Attr::Known);
     }
     rule
 }

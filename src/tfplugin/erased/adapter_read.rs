@@ -92,6 +92,13 @@ impl<C: Configuration> ErasedConfiguration for Adapter<C> {
         });
         taken.unwrap_or_else(Diagnostics::from)
     }
+
+    fn finish(&self, cancelled: CancellationToken) -> Boxed<'_, ()> {
+        Box::pin(async move {
+            // A panic here has nobody to be told to: the process ends.
+            drop(fault::catch_async("finish", CONFIGURATION, self.inner.finish(&cancelled)).await);
+        })
+    }
 }
 
 #[cfg(test)]

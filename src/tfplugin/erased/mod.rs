@@ -157,6 +157,9 @@ pub trait ErasedConfiguration: Send + Sync {
 
     /// Takes it.
     fn configure(&self, config: Value, terraform_version: &str) -> Diagnostics;
+
+    /// Ends what was put off.
+    fn finish(&self, cancelled: CancellationToken) -> Boxed<'_, ()>;
 }
 
 /// All that one provider offers, by name.

@@ -36,10 +36,11 @@ pub struct Services {
 }
 
 impl Services {
-    /// `ended` is cancelled when the launcher asks the process to leave, and ends the open streams whoever cancels it.
+    /// `ended` is cancelled when the launcher has asked the process to leave and what was put off is done; it ends the open streams whoever
+    /// cancels it.
     #[must_use]
     pub fn new(server: Arc<Server>, ended: CancellationToken) -> Self {
-        let launcher = Arc::new(Launcher { ended });
+        let launcher = Arc::new(Launcher { ended, server: Arc::clone(&server) });
         Self {
             provider: ProviderServer::from_arc(server).max_decoding_message_size(MAX_MESSAGE).max_encoding_message_size(MAX_MESSAGE),
             controller: GrpcControllerServer::from_arc(Arc::clone(&launcher)),
@@ -77,6 +78,7 @@ impl Service<http::Request<Body>> for Services {
 /// What the launcher talks to.
 struct Launcher {
     ended: CancellationToken,
+    server: Arc<Server>,
 }
 
 impl Launcher {
@@ -95,6 +97,7 @@ impl Launcher {
 #[tonic::async_trait]
 impl GrpcController for Launcher {
     async fn shutdown(&self, _: Request<Empty>) -> Result<Response<Empty>, Status> {
+        self.server.finish().await;
         self.ended.cancel();
         Ok(Response::new(Empty {}))
     }

@@ -33,6 +33,9 @@ pub const MAX_MESSAGE: usize = 256 * 1024 * 1024;
 /// Terraform kills a provider that is still there two seconds after it was asked to leave; so work that was cancelled gets less.
 pub const GRACE: Duration = Duration::from_millis(1_500);
 
+/// How long the goodbye may take. Terraform itself sets no limit to it, and counts its two seconds from the answer on.
+const FINISH: Duration = Duration::from_secs(10);
+
 /// The provider, as Terraform talks to it.
 pub struct Server {
     registry: Registry,
@@ -66,6 +69,16 @@ impl Server {
     #[must_use]
     pub fn new(registry: Registry) -> Self {
         Self { registry, work: Work::default() }
+    }
+
+    /// Ends what was put off until no further change can come, within a time: a short one after a stop, when somebody waits at a terminal.
+    pub async fn finish(&self) {
+        let patience = if self.work.token().is_cancelled() { GRACE } else { FINISH };
+        let cancelled = CancellationToken::new();
+        let _guard = cancelled.clone().drop_guard();
+        if tokio::time::timeout(patience, self.registry.configuration.finish(cancelled)).await.is_err() {
+            tracing::warn!("not all that was put off could be done in time; the next plan shows it");
+        }
     }
 
     /// Cancels the work in flight, as `StopProvider` does.

@@ -4,14 +4,30 @@ use std::collections::BTreeMap;
 
 use proptest::prelude::*;
 
-use super::super::rule::{Key, Peer};
+use super::super::ours::Identity;
+use super::super::rule::{Direction, Key, Peer};
 use super::super::traffic::{Protocol, Traffic};
 use super::*;
 
-const OURS: &str = "ours";
+const NONE: (&BTreeMap<String, String>, &BTreeSet<String>) = (&BTreeMap::new(), &BTreeSet::new());
+
+fn ours() -> Ours {
+    let identity = Identity { owner: "ours".parse().unwrap(), claim: Some("0123456789abcdef".parse().unwrap()) };
+    Ours { identity: Some(identity), ..Ours::default() }
+}
 
 fn owns(rule: &Rule) -> bool {
-    rule.tags.contains_key(OURS)
+    ours().owns(rule)
+}
+
+fn plan(wants: &[Want], there: &[Rule]) -> Plan {
+    super::plan(wants, there, &ours(), DefaultTags { now: NONE.0, gone: NONE.1 })
+}
+
+/// What a rule of ours bears.
+fn tags(want: &Want) -> BTreeMap<String, String> {
+    let mark = (mark::key(&"ours".parse().unwrap()), "0123456789abcdef".to_owned());
+    mark::described(want, NONE.0).into_iter().chain([mark]).collect()
 }
 
 fn key(number: u8) -> Key {
@@ -22,11 +38,11 @@ fn key(number: u8) -> Key {
 }
 
 fn want(number: u8, description: u8) -> Want {
-    Want { key: key(number), description: "x".repeat(description.into()), name: "n".to_owned() }
+    Want { key: key(number), description: Some("x".repeat(description.into())), name: "n".to_owned() }
 }
 
 fn rule(number: u8, description: u8, ours: bool) -> Rule {
-    let tags = if ours { BTreeMap::from([(OURS.to_owned(), String::new())]) } else { BTreeMap::new() };
+    let tags = if ours { tags(&want(number, description)) } else { BTreeMap::new() };
     Rule { id: format!("sgr-{number}"), key: key(number), description: "x".repeat(description.into()), tags }
 }
 
@@ -51,13 +67,8 @@ impl Group {
         for want in wants {
             assert!(self.rules.iter().all(|rule| rule.key != want.key), "EC2 refuses a duplicate");
             self.made += 1;
-            let tags = BTreeMap::from([(OURS.to_owned(), String::new())]);
-            self.rules.push(Rule {
-                id: format!("sgr-new{}", self.made),
-                key: want.key.clone(),
-                description: want.description.clone(),
-                tags,
-            });
+            let tags = tags(want);
+            self.rules.push(Rule { id: format!("sgr-new{}", self.made), key: want.key.clone(), description: want.text(), tags });
         }
     }
 
@@ -65,7 +76,7 @@ impl Group {
         for (old, want) in pairs {
             let rule = self.rules.iter_mut().find(|rule| rule.id == old.id).unwrap();
             assert!(rule.key.direction == want.key.direction && rule.key.peer.kind() == want.key.peer.kind());
-            (rule.key, rule.description) = (want.key.clone(), want.description.clone());
+            (rule.key, rule.description) = (want.key.clone(), want.text());
         }
         let keys: BTreeSet<_> = self.rules.iter().map(|rule| &rule.key).collect();
         assert_eq!(keys.len(), self.rules.len(), "EC2 refuses a duplicate");
@@ -79,24 +90,24 @@ impl Group {
 /// Does what a plan says; `always` may never be without a rule. Whether all of it could be done.
 fn settle(group: &mut Group, wants: &[Want], always: &[Key]) -> bool {
     let watch = |group: &Group| assert!(always.iter().all(|key| group.lets(key)), "locked out");
-    let plan = plan(wants, &group.rules, owns);
-    group.modify(&plan.describe);
+    let planned = plan(wants, &group.rules);
+    group.modify(&planned.describe);
     watch(group);
-    if !group.crowded(&plan.authorize) {
-        group.authorize(&plan.authorize);
+    if !group.crowded(&planned.authorize) {
+        group.authorize(&planned.authorize);
         watch(group);
-        group.rules.retain(|rule| !plan.revoke.iter().any(|old| old.id == rule.id));
+        group.rules.retain(|rule| !planned.leave.iter().any(|old| old.id == rule.id));
         watch(group);
         return true;
     }
-    let exchange = exchange(&plan.authorize, &plan.revoke);
+    let exchange = exchange(&planned.authorize, &planned.leave);
     group.modify(&exchange.modify);
     watch(group);
     if group.crowded(&exchange.authorize) {
         return false;
     }
     group.authorize(&exchange.authorize);
-    let left = super::plan(wants, &group.rules, owns).revoke;
+    let left = plan(wants, &group.rules).leave;
     group.rules.retain(|rule| !left.iter().any(|old| old.id == rule.id));
     watch(group);
     true
@@ -123,7 +134,7 @@ proptest! {
         if done {
             prop_assert!(wanted.keys().all(|number| group.lets(&key(*number))));
             prop_assert!(group.rules.iter().filter(|rule| owns(rule)).all(|rule| wants.iter().any(|want| want.key == rule.key)));
-            prop_assert_eq!(plan(&wants, &group.rules, owns), Plan::default(), "a second run has work left");
+            prop_assert_eq!(plan(&wants, &group.rules), Plan::default(), "a second run has work left");
         }
     }
 
@@ -145,12 +156,64 @@ proptest! {
 fn a_rule_of_ours_serves_rather_than_somebody_elses() {
     // EC2 holds no two rules with one key, but its reads may lag behind.
     let (ours, theirs) = (rule(0, 0, true), Rule { id: "sgr-theirs".to_owned(), ..rule(0, 2, false) });
-    assert_eq!(plan(&[want(0, 0)], &[theirs, ours], owns), Plan::default());
+    assert_eq!(plan(&[want(0, 0)], &[theirs, ours]), Plan::default());
 }
 
 #[test]
 fn two_of_our_own_with_one_key_become_one() {
     let second = Rule { id: "sgr-second".to_owned(), ..rule(0, 0, true) };
-    let plan = plan(&[want(0, 0), want(0, 0)], &[rule(0, 0, true), second.clone()], owns);
-    assert_eq!(plan, Plan { revoke: vec![second], ..Plan::default() });
+    let plan = plan(&[want(0, 0)], &[rule(0, 0, true), second.clone()]);
+    assert_eq!(plan, Plan { leave: vec![second], ..Plan::default() });
+}
+
+/// A rule that lets through by address and ports, some wide and some narrow, so that one serves what another was for.
+fn broad((network, ports): (u8, u8)) -> Key {
+    let peer = ["10.0.0.1/32", "10.0.0.2/32", "10.0.0.0/30", "10.0.0.0/8", "10.9.0.1/32"][usize::from(network % 5)];
+    let (from, to) = [(22, 22), (20, 25), (443, 443)][usize::from(ports % 3)];
+    let traffic = Traffic::new(Protocol::TCP, Some((from, to))).unwrap();
+    Key { direction: Direction::Ingress, traffic, peer: Peer::Cidr(peer.parse().unwrap()) }
+}
+
+/// Whether one address may come to one port.
+fn admits(keys: &[Key], address: &str, port: u16) -> bool {
+    keys.iter().any(|key| {
+        let Peer::Cidr(cidr) = &key.peer else { return false };
+        cidr.contains(address.parse().unwrap()) && key.traffic.lets_tcp(port)
+    })
+}
+
+proptest! {
+    #[test]
+    fn who_may_come_in_before_and_after_may_come_in_at_each_moment_also_of_a_full_group(
+        before in proptest::collection::btree_set((0_u8..5, 0_u8..3), 0..10),
+        after in proptest::collection::btree_set((0_u8..5, 0_u8..3), 1..10),
+        room in 0_usize..4,
+    ) {
+        let keys = |set: &BTreeSet<(u8, u8)>| set.iter().map(|shape| broad(*shape)).collect::<Vec<_>>();
+        let (old, new) = (keys(&before), keys(&after));
+        let named = |key: &Key| Want { key: key.clone(), description: Some(String::new()), name: "n".to_owned() };
+        let wants: Vec<Want> = new.iter().map(named).collect();
+        let rules = old.iter().enumerate().map(|(number, key)| {
+            Rule { id: format!("sgr-{number}"), key: key.clone(), description: String::new(), tags: tags(&named(key)) }
+        });
+        let rules: Vec<Rule> = rules.collect();
+        let quota = rules.len() + room;
+        let planned = plan(&wants, &rules);
+        prop_assume!(rules.len() + planned.authorize.len() > quota);
+        let exchange = exchange(&planned.authorize, &planned.leave);
+        let mut now = rules.clone();
+        for (rule, want) in &exchange.modify {
+            now.iter_mut().find(|other| other.id == rule.id).unwrap().key = want.key.clone();
+        }
+        let now: Vec<Key> = now.into_iter().map(|rule| rule.key).collect();
+        let distinct: BTreeSet<&Key> = now.iter().collect();
+        prop_assert_eq!(distinct.len(), now.len(), "EC2 refuses a duplicate");
+        // After that one call there may be no room for the rest, so this is how it may stay.
+        for address in ["10.0.0.1", "10.0.0.2", "10.0.0.3", "10.9.0.1", "10.77.0.1"] {
+            for port in [20, 22, 443] {
+                let kept = admits(&old, address, port) && admits(&new, address, port);
+                prop_assert!(!kept || admits(&now, address, port), "{} is locked out of {}", address, port);
+            }
+        }
+    }
 }

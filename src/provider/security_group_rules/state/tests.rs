@@ -8,10 +8,10 @@ fn model(rule: RuleModel) -> Model {
     Model { security_group_id: GROUP.into(), ingress: named([("it", rule)]), ..Model::default() }
 }
 
-fn seen(model: &Model, change: impl FnOnce(&mut Vec<Entry>)) -> Seen {
+fn seen(model: &Model, change: impl FnOnce(&mut Vec<Entry>)) -> Observed {
     let mut entries = parse_known(model).ok().unwrap().entries;
     change(&mut entries);
-    Seen { entries, held: Vec::new() }
+    Observed { entries, held: Vec::new() }
 }
 
 #[test]
@@ -42,7 +42,7 @@ fn what_is_missing_or_new_shows() {
         before.clone(),
         &seen(&before, |entries| {
             entries[0].traffic = Traffic::new(Protocol::UDP, Some((53, 54))).unwrap();
-            entries[0].description = "other".to_owned();
+            entries[0].description = Some("other".to_owned());
         }),
     );
     let rule = RuleModel {
@@ -83,5 +83,5 @@ fn only_rules_that_are_recorded_as_owned_are_ours() {
     };
     let ours = ours(&model);
     assert_eq!(ours.recorded, BTreeMap::from([("sgr-1".to_owned(), "ingress/a".to_owned())]));
-    assert_eq!(ours.owner.unwrap().as_str(), "0123456789abcdef");
+    assert_eq!(ours.identity.unwrap().owner.as_str(), "0123456789abcdef");
 }

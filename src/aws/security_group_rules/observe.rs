@@ -2,32 +2,9 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
-use super::entry::{Entry, Networks, Source};
-use super::mark::{self, Owner};
-use super::rule::{Key, Peer, Rule};
-
-/// What tells our rules from others'.
-#[derive(Clone, Debug, Default)]
-pub struct Ours {
-    /// The mark; absent before there is any.
-    pub owner: Option<Owner>,
-    /// Ids of rules that were recorded as ours, each with its entry's label.
-    pub recorded: BTreeMap<String, String>,
-}
-
-impl Ours {
-    /// Whether a rule is ours.
-    #[must_use]
-    pub fn owns(&self, rule: &Rule) -> bool {
-        self.recorded.contains_key(&rule.id) || self.owner.as_ref().is_some_and(|owner| mark::owner(rule).as_ref() == Some(owner))
-    }
-
-    /// The name under which a rule of ours was made, as far as it is known.
-    fn name<'a>(&'a self, rule: &'a Rule) -> Option<&'a str> {
-        let label = self.recorded.get(&rule.id).and_then(|label| label.split_once('/'));
-        label.map(|(_, name)| name).or_else(|| mark::name(rule))
-    }
-}
+use super::entry::{Entry, Source, Surroundings};
+use super::ours::Ours;
+use super::rule::{Key, Peer, Rule, Want, implied};
 
 /// A rule that serves an entry.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -38,13 +15,13 @@ pub struct Held {
     pub peer: Peer,
     /// `sgr-…`
     pub rule_id: String,
-    /// Whether it is ours: one that is not is never changed or revoked.
+    /// Whether this object claims it: one that it does not is never changed or removed by it.
     pub owned: bool,
 }
 
 /// Entries as they stand.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
-pub struct Seen {
+pub struct Observed {
     /// Those that were wanted, without the peers that are missing; and rules of ours that were not wanted.
     pub entries: Vec<Entry>,
     /// By label, then by peer.
@@ -52,7 +29,7 @@ pub struct Seen {
 }
 
 /// Compares. A subnet is there if all of its networks are.
-pub(super) fn see(entries: &[Entry], networks: &Networks, there: &[Rule], ours: &Ours) -> Seen {
+pub(super) fn observe(entries: &[Entry], surroundings: &Surroundings, there: &[Rule], ours: &Ours) -> Observed {
     let mut by_key: BTreeMap<&Key, &Rule> = BTreeMap::new();
     for rule in there {
         let first = by_key.entry(&rule.key).or_insert(rule);
@@ -60,23 +37,29 @@ pub(super) fn see(entries: &[Entry], networks: &Networks, there: &[Rule], ours: 
             *first = rule;
         }
     }
-    let mut seen = Seen::default();
+    let mut seen = Observed::default();
+    let mut described = BTreeSet::new();
     let mut serving = BTreeSet::new();
     for entry in entries {
         let mut standing = Entry { sources: Vec::new(), ..entry.clone() };
         for source in &entry.sources {
-            let keys = entry.keys(source, networks);
+            let keys = entry.keys(source, surroundings);
+            // The first entry that asks for a rule describes it.
+            let own: Vec<&Key> = keys.iter().filter(|key| described.insert((*key).clone())).collect();
             let rules: Vec<&Rule> = keys.iter().filter_map(|key| by_key.get(key).copied()).collect();
             serving.extend(rules.iter().map(|rule| rule.id.as_str()));
+            let rules: Vec<&Rule> = rules.into_iter().filter(|rule| ours.relies_on(rule)).collect();
             seen.held.extend(rules.iter().map(|rule| held(entry.label(), rule, ours)));
             if rules.len() < keys.len() || keys.is_empty() {
                 continue;
             }
             standing.sources.push(source.clone());
             // The first that differs is enough to show that something does.
-            let other = rules.iter().find(|rule| ours.owns(rule) && rule.description != entry.description);
-            if let Some(other) = other.filter(|_| standing.description == entry.description) {
-                standing.description.clone_from(&other.description);
+            let want = |key: &Key| Want { key: key.clone(), description: entry.description.clone(), name: entry.name.clone() };
+            let differs =
+                |rule: &&&Rule| own.contains(&&rule.key) && ours.is_sole(rule) && !want(&rule.key).is_described_by(&rule.description);
+            if let Some(other) = rules.iter().find(differs).filter(|_| standing.description == entry.description) {
+                standing.description = Some(other.description.clone());
             }
         }
         if !standing.sources.is_empty() {
@@ -93,7 +76,7 @@ pub(super) fn see(entries: &[Entry], networks: &Networks, there: &[Rule], ours: 
 }
 
 fn held(label: String, rule: &Rule, ours: &Ours) -> Held {
-    Held { label, peer: rule.key.peer.clone(), rule_id: rule.id.clone(), owned: ours.owns(rule) }
+    Held { label, peer: rule.key.peer.clone(), rule_id: rule.id.clone(), owned: ours.holds(rule) }
 }
 
 /// Puts a rule of ours that was not wanted where it fits: under its own name, else under one that says what passes. The entry's label.
@@ -103,14 +86,15 @@ fn stray(entries: &mut Vec<Entry>, rule: &Rule, name: Option<&str>) -> String {
     let numbered = (2_u32..).map(|number| format!("{plain}-{number}"));
     for name in name.map(ToOwned::to_owned).into_iter().chain([plain.clone()]).chain(numbered) {
         let source = Source::Peer(rule.key.peer.clone());
+        let description = Some(rule.description.clone()).filter(|text| !text.is_empty() && *text != implied(&name));
         match entries.iter_mut().find(|entry| entry.direction == direction && entry.name == name) {
             None => {
-                let entry = Entry { direction, name, traffic, description: rule.description.clone(), sources: vec![source] };
+                let entry = Entry { direction, name, traffic, description, sources: vec![source] };
                 let label = entry.label();
                 entries.push(entry);
                 return label;
             }
-            Some(entry) if entry.traffic == traffic && entry.description == rule.description => {
+            Some(entry) if entry.traffic == traffic && entry.description == description => {
                 entry.sources.push(source);
                 return entry.label();
             }
@@ -132,7 +116,7 @@ mod tests {
 
     fn entry(name: &str, port: i64, sources: &[&str]) -> Entry {
         let sources = sources.iter().map(|source| source.parse().unwrap()).collect();
-        Entry { direction: Direction::Ingress, name: name.to_owned(), traffic: tcp(port), description: String::new(), sources }
+        Entry { direction: Direction::Ingress, name: name.to_owned(), traffic: tcp(port), description: None, sources }
     }
 
     fn rule(id: &str, port: i64, peer: &str) -> Rule {
@@ -141,7 +125,7 @@ mod tests {
     }
 
     fn ours(ids: &[(&str, &str)]) -> Ours {
-        Ours { owner: None, recorded: ids.iter().map(|(id, label)| ((*id).to_owned(), (*label).to_owned())).collect() }
+        Ours { recorded: ids.iter().map(|(id, label)| ((*id).to_owned(), (*label).to_owned())).collect(), ..Ours::default() }
     }
 
     #[test]
@@ -150,7 +134,7 @@ mod tests {
         // One as wanted, one moved to another port, one with another address; somebody else's serves the third.
         let there = [rule("a", 22, "10.0.0.1"), rule("b", 2222, "10.0.0.2"), rule("c", 22, "10.9.0.0/16"), rule("theirs", 22, "10.0.0.3")];
         let label = "ingress/neosync";
-        let seen = see(&wanted, &Networks::new(), &there, &ours(&[("a", label), ("b", label), ("c", label)]));
+        let seen = observe(&wanted, &Surroundings::default(), &there, &ours(&[("a", label), ("b", label), ("c", label)]));
         assert_eq!(seen.entries, [entry("neosync", 22, &["10.0.0.1", "10.0.0.3", "10.9.0.0/16"]), entry("tcp-2222", 2222, &["10.0.0.2"])]);
         let held: Vec<_> = seen.held.iter().map(|held| (held.label.as_str(), held.rule_id.as_str(), held.owned)).collect();
         assert_eq!(held, [(label, "a", true), (label, "theirs", false), (label, "c", true), ("ingress/tcp-2222", "b", true)]);
@@ -159,20 +143,22 @@ mod tests {
     #[test]
     fn a_subnet_stands_for_all_of_its_networks() {
         let wanted = [entry("subnets", 22, &["subnet-1a2b3c4d"])];
-        let networks =
-            |list: &[&str]| Networks::from([("subnet-1a2b3c4d".parse().unwrap(), list.iter().map(|cidr| cidr.parse().unwrap()).collect())]);
+        let networks = |list: &[&str]| {
+            let networks = [("subnet-1a2b3c4d".parse().unwrap(), list.iter().map(|cidr| cidr.parse().unwrap()).collect())];
+            Surroundings { networks: networks.into(), account: None }
+        };
         let there = [rule("a", 22, "10.0.1.0/24")];
-        assert_eq!(see(&wanted, &networks(&["10.0.1.0/24"]), &there, &Ours::default()).entries, wanted);
-        assert_eq!(see(&wanted, &networks(&["10.0.1.0/24", "10.0.2.0/24"]), &there, &Ours::default()).entries, []);
-        assert_eq!(see(&wanted, &networks(&[]), &there, &Ours::default()).entries, []);
+        assert_eq!(observe(&wanted, &networks(&["10.0.1.0/24"]), &there, &Ours::default()).entries, wanted);
+        assert_eq!(observe(&wanted, &networks(&["10.0.1.0/24", "10.0.2.0/24"]), &there, &Ours::default()).entries, []);
+        assert_eq!(observe(&wanted, &networks(&[]), &there, &Ours::default()).entries, []);
     }
 
     #[test]
     fn a_description_is_ours_to_compare_on_our_rules_only() {
         let described = Rule { description: "other".to_owned(), ..rule("a", 22, "10.0.0.1") };
         let wanted = [entry("neosync", 22, &["10.0.0.1"])];
-        assert_eq!(see(&wanted, &Networks::new(), std::slice::from_ref(&described), &Ours::default()).entries, wanted);
-        let seen = see(&wanted, &Networks::new(), &[described], &ours(&[("a", "ingress/neosync")]));
-        assert_eq!(seen.entries[0].description, "other");
+        assert_eq!(observe(&wanted, &Surroundings::default(), std::slice::from_ref(&described), &Ours::default()).entries, wanted);
+        let seen = observe(&wanted, &Surroundings::default(), &[described], &ours(&[("a", "ingress/neosync")]));
+        assert_eq!(seen.entries[0].description.as_deref(), Some("other"));
     }
 }
