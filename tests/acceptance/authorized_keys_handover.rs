@@ -97,6 +97,24 @@ fn a_rename_hands_the_object_over() {
 }
 
 #[test]
+fn whoever_leaves_in_the_same_apply_is_in_nobodys_way() {
+    let bucket = Bucket::new();
+    let cloud = &bucket.cloud;
+    let (one, twin) = (bucket.block(), bucket.block().named("twin"));
+    cloud.settle(&[&one, &twin]);
+    cloud.aws.forget_calls();
+    // The twin is removed while the keys of the other change.
+    let rotated = with_key(one, OTHER);
+    cloud.settle(&[&rotated]);
+    // It is renamed, and its keys change.
+    let said = cloud.apply(&[&with_key(rotated, ED25519).named("renamed")]).ok().unwrap();
+    assert!(!said.contains("The object"), "{said}");
+    cloud.settled();
+    assert_eq!((bucket.deletes(), bucket.claims().len()), (0, 1));
+    assert!(bucket.text().unwrap().ends_with(&line(ED25519)));
+}
+
+#[test]
 fn a_destroy_waits_for_a_create_that_is_still_under_way() {
     let bucket = Bucket::new();
     let cloud = &bucket.cloud;
