@@ -122,9 +122,12 @@ fn permission(out: &mut String, rules: &[&Rule], account: &str) {
         xml::element(out, set, |out| {
             for rule in rules.iter().filter(|rule| Kind::of(&rule.peer) == kind) {
                 xml::element(out, "item", |out| {
-                    xml::text(out, field, &rule.peer);
                     if kind == Kind::Group {
-                        xml::text(out, "userId", account);
+                        let (owner, group) = rule.peer_group(account);
+                        xml::text(out, field, group);
+                        xml::text(out, "userId", owner);
+                    } else {
+                        xml::text(out, field, &rule.peer);
                     }
                     rule.description.iter().for_each(|description| xml::text(out, "description", description));
                 });
