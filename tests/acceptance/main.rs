@@ -13,6 +13,7 @@ mod ephemeral;
 mod examples;
 mod faults;
 mod functions;
+mod kills;
 mod lifecycle;
 mod rotation;
 mod secrets;

@@ -1,6 +1,7 @@
 //! Rules that several resources use: each marks them, none removes what another wants, and the last to leave removes them.
 
 use std::collections::BTreeSet;
+use std::time::Duration;
 
 use lab::{Allow, Direction, Fault, On, Terraform};
 
@@ -126,9 +127,9 @@ fn a_deposed_object_that_a_killed_run_left_takes_nothing_with_it() {
         let block = owner.map_or(before.clone(), |owner| before.text("owner", owner)).raw(CREATE_FIRST);
         cloud.settle(&[&block]);
         cloud.terraform.run(&["taint", ADDRESS]).unwrap().ok().unwrap();
-        // The create has marked the rule; what the deposed object's destroy does first is held.
-        let before_mark = cloud.aws.pause_before(On::action("CreateTags").skip(1));
-        cloud.kill_at(&before_mark);
+        // After the refresh and the two looks of the create, the next one is that of the deposed object's destroy.
+        let before_destroy = cloud.aws.pause_before(On::action("DescribeSecurityGroupRules").skip(3));
+        cloud.kill_at(&before_destroy);
         cloud.aws.forget_rules();
         cloud.settle(&[&block]);
         never_out(&cloud, &group, &["10.0.0.1/32"]);
@@ -509,4 +510,53 @@ fn one_listing_serves_all_resources_of_a_group() {
     cloud.aws.forget_calls();
     cloud.settled();
     assert_eq!(cloud.aws.count("DescribeSecurityGroupRules"), 1);
+}
+
+#[test]
+fn who_comes_while_another_process_leaves_has_the_rule_in_the_end() {
+    // The one who leaves is held before it looks who is there, and before it removes what it saw nobody at.
+    for moment in [On::action("DescribeSecurityGroupRules").skip(2), On::action("RevokeSecurityGroupIngress")] {
+        let (cloud, group, block) = bench(&["10.0.0.1"]);
+        cloud.settle(&[&block]);
+        let other = second_state(&cloud);
+        write_second(&cloud, &other, &[&block]);
+        cloud.aws.forget_calls();
+        let pause = cloud.aws.pause_before(moment);
+        std::thread::scope(|scope| {
+            let leaves = scope.spawn(|| run(&cloud, &["destroy", "-refresh=false"]).ok().unwrap());
+            pause.wait(Duration::from_secs(30)).unwrap();
+            let comes = scope.spawn(|| other.apply().unwrap().ok().unwrap());
+            lab::wait_until("the mark", Duration::from_secs(30), || cloud.aws.count("CreateTags") == 2).unwrap();
+            pause.release();
+            leaves.join().unwrap();
+            comes.join().unwrap();
+        });
+        assert_eq!(peers(&cloud, &group), ["10.0.0.1/32"]);
+        assert_eq!(marks(&cloud, &group, "10.0.0.1/32").len(), 1);
+        assert!(other.settled().unwrap());
+    }
+}
+
+#[test]
+fn kills_at_random_instants_lock_nobody_out_and_leave_nothing() {
+    let (cloud, group, block) = bench(&["10.0.0.1"]);
+    let other = second_state(&cloud);
+    // What another state wants, in part the same.
+    write_second(&cloud, &other, &[&block.clone().text("owner", "other").set("ingress", ssh(&["10.0.0.1", "10.0.0.9"]))]);
+    other.apply().unwrap().ok().unwrap();
+    let version = |peers: &[&str]| block.clone().text("owner", "neosync/prod").set("ingress", ssh(peers));
+    let sets: [&[&str]; 4] =
+        [&["10.0.0.1", "10.0.0.2"], &["10.0.0.2", "10.0.0.3"], &["10.0.0.1", "10.0.0.3", "10.0.0.4"], &["10.0.0.3"]];
+    let blocks = sets.map(version);
+    let versions: Vec<Vec<&Block>> = blocks.iter().map(|block| vec![block]).collect();
+    let holds = |cloud: &Cloud, step: usize| {
+        let before = step.checked_sub(1).and_then(|step| sets.get(step)).copied().unwrap_or_default();
+        let after = sets.get(step).copied().unwrap_or_default();
+        let kept = before.iter().filter(|peer| after.contains(peer)).map(|peer| format!("{peer}/32"));
+        let kept: Vec<String> = kept.chain(["10.0.0.1/32".to_owned(), "10.0.0.9/32".to_owned()]).collect();
+        never_out(cloud, &group, &kept.iter().map(String::as_str).collect::<Vec<_>>());
+        assert!(other.settled().unwrap(), "the other state lost something in step {step}");
+    };
+    let ended = |cloud: &Cloud| assert_eq!(peers(cloud, &group), ["10.0.0.1/32", "10.0.0.9/32"], "an orphan is left");
+    crate::kills::survive(&cloud, &versions, |cloud| cloud.aws.forget_rules(), holds, ended);
 }

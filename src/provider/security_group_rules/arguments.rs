@@ -41,7 +41,9 @@ pub(super) fn validate(config: &Model) -> Diagnostics {
     group(config, &mut diagnostics);
     owner(config, &mut diagnostics);
     let mut judged = Diagnostics::new();
-    Direction::BOTH.map(|direction| judge(config, direction, &mut judged));
+    for direction in Direction::BOTH {
+        judge(config, direction, &mut judged);
+    }
     diagnostics.append(of_severity(&judged, Severity::Error));
     let none = |direction| match written(config, direction) {
         Attr::Null => true,
