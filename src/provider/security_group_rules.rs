@@ -177,6 +177,10 @@ impl Resource for SecurityGroupRules {
     }
 
     fn validate(&self, config: &Model) -> Diagnostics {
+        arguments::shape(config)
+    }
+
+    fn judge(&self, config: &Model) -> Diagnostics {
         arguments::validate(config)
     }
 

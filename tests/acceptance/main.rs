@@ -19,6 +19,7 @@ mod faults;
 mod functions;
 mod kills;
 mod lifecycle;
+mod mocks;
 mod permissions;
 mod planned;
 mod rotation;

@@ -45,6 +45,13 @@ pub(super) fn validate(config: &Model) -> Diagnostics {
         judge(config, direction, &mut judged);
     }
     diagnostics.append(of_severity(&judged, Severity::Error));
+    diagnostics.append(shape(config));
+    diagnostics
+}
+
+/// Judges what is given at all. The values may be what other resources compute, and are judged by [`validate`], before a plan.
+pub(super) fn shape(config: &Model) -> Diagnostics {
+    let mut diagnostics = Diagnostics::new();
     let none = |direction| match written(config, direction) {
         Attr::Null => true,
         Attr::Unknown => false,
