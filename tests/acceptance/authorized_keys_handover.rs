@@ -1,5 +1,7 @@
 //! A login's object is handed over: to a replacement, under another name, after a kill, after a lost state.
 
+use std::time::Duration;
+
 use lab::On;
 
 use crate::authorized_keys_ownership::{ADDRESS, Bucket, ED25519, KEY, OTHER, claim, line, run, with_key};
@@ -92,6 +94,42 @@ fn a_rename_hands_the_object_over() {
         assert_eq!((bucket.deletes(), bucket.claims().len()), (deletes, 1));
         cloud.settle(&[]);
     }
+}
+
+#[test]
+fn whoever_leaves_in_the_same_apply_is_in_nobodys_way() {
+    let bucket = Bucket::new();
+    let cloud = &bucket.cloud;
+    let (one, twin) = (bucket.block(), bucket.block().named("twin"));
+    cloud.settle(&[&one, &twin]);
+    cloud.aws.forget_calls();
+    // The twin is removed while the keys of the other change.
+    let rotated = with_key(one, OTHER);
+    cloud.settle(&[&rotated]);
+    // It is renamed, and its keys change.
+    let said = cloud.apply(&[&with_key(rotated, ED25519).named("renamed")]).ok().unwrap();
+    assert!(!said.contains("The object"), "{said}");
+    cloud.settled();
+    assert_eq!((bucket.deletes(), bucket.claims().len()), (0, 1));
+    assert!(bucket.text().unwrap().ends_with(&line(ED25519)));
+}
+
+#[test]
+fn a_destroy_waits_for_a_create_that_is_still_under_way() {
+    let bucket = Bucket::new();
+    let cloud = &bucket.cloud;
+    cloud.settle(&[&bucket.block()]);
+    cloud.aws.forget_calls();
+    cloud.write(&[&bucket.block().named("renamed")]);
+    // The create has seen the object, and has not joined yet when the destroy finds itself alone.
+    let held = cloud.aws.pause_before("GetObject");
+    let mut apply = cloud.start(&["apply", "-auto-approve"]);
+    held.wait(Duration::from_secs(30)).unwrap();
+    lab::wait_until("the destroy to look", Duration::from_secs(30), || cloud.aws.count("HeadObject") >= 3).unwrap();
+    drop(held);
+    assert!(apply.wait().unwrap().success());
+    assert_eq!((bucket.deletes(), bucket.claims().len()), (0, 1));
+    cloud.settled();
 }
 
 #[test]

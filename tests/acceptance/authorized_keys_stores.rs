@@ -64,9 +64,8 @@ fn an_interrupt_during_advice_loses_nothing() {
     let held = cloud.aws.pause_before("GetBucketEncryption");
     let mut apply = cloud.start(&["apply", "-auto-approve"]);
     held.wait(Duration::from_secs(30)).unwrap();
-    rustix::process::kill_process(rustix::process::Pid::from_child(&apply), rustix::process::Signal::INT).unwrap();
     // The call is held for ever.
-    lab::wait_until("terraform to end", Duration::from_secs(30), || apply.try_wait().unwrap().is_some()).unwrap();
+    cloud.interrupt(&mut apply, || {});
     drop(held);
     assert!(attributes(&cloud.terraform, ADDRESS).is_some(), "the object that was written is in state");
     cloud.settled();
@@ -83,9 +82,7 @@ fn a_create_that_is_interrupted_after_the_write_is_in_state_and_not_tainted() {
     let held = cloud.aws.pause_after("PutObject");
     let mut apply = cloud.start(&["apply", "-auto-approve"]);
     held.wait(Duration::from_secs(30)).unwrap();
-    rustix::process::kill_process(rustix::process::Pid::from_child(&apply), rustix::process::Signal::INT).unwrap();
-    drop(held);
-    lab::wait_until("terraform to end", Duration::from_secs(30), || apply.try_wait().unwrap().is_some()).unwrap();
+    cloud.interrupt(&mut apply, || drop(held));
     cloud.settled();
 }
 

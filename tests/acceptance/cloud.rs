@@ -76,6 +76,18 @@ impl Cloud {
         let _ = std::fs::remove_file(self.terraform.work().join(".terraform.tfstate.lock.info"));
     }
 
+    /// Interrupts a command as Ctrl-C does, and waits until it ends; one that does not is killed, and that is a failure.
+    pub fn interrupt(&self, command: &mut Child, meanwhile: impl FnOnce()) {
+        rustix::process::kill_process(rustix::process::Pid::from_child(command), rustix::process::Signal::INT).unwrap();
+        meanwhile();
+        let ended = lab::wait_until("terraform to end", PATIENCE, || command.try_wait().unwrap().is_some());
+        if ended.is_err() {
+            rustix::process::kill_process_group(rustix::process::Pid::from_child(command), rustix::process::Signal::KILL).unwrap();
+            command.wait().unwrap();
+        }
+        ended.unwrap();
+    }
+
     /// Starts a command in a process group of its own.
     pub fn start(&self, arguments: &[&str]) -> Child {
         use std::os::unix::process::CommandExt;

@@ -24,7 +24,7 @@ const DELETE: &str = "s3:DeleteObject";
 /// How often a write is tried that somebody else's write came before: each means that another owner came or left, of whom a login has a few.
 const ROUNDS: u32 = 20;
 
-/// How long the last owner waits for somebody of this process to take the object over. Terraform starts what does not depend on each other
+/// How long the last owner waits for somebody of this process to take the object over, and who wants other lines for the others to leave. Terraform starts what does not depend on each other
 /// within milliseconds, and ends of a create's own calls some hundreds later.
 const SUCCESSOR: Duration = Duration::from_millis(1500);
 
@@ -68,7 +68,7 @@ pub enum Left {
     Gone,
     /// It stays, for these others who claim it, and who did not come in this process.
     Shared(BTreeSet<Owner>),
-    /// It stays: a newer object of our owner's has taken it over.
+    /// It stays: a newer object of our owner's, or another one of this process, has taken it over.
     HandedOver,
     /// It stays: it is not ours any more.
     Foreign,
@@ -109,7 +109,7 @@ impl AuthorizedKeys {
             }
             // It may have gone in between.
             let Some(there) = self.fetch().await? else { continue };
-            let Some(claims) = self.joined(&there, wanted, last.as_ref())? else { return Ok(there.seen) };
+            let Some(claims) = self.joined(&there, wanted, last.as_ref()).await? else { return Ok(there.seen) };
             self.trust(&there.claims, Some(&there.lines), there.seen.kms_key.as_deref()).await?;
             // Who shares an object leaves it encrypted as it is, unless told otherwise.
             let shared = claims != Claims::of(wanted.claim);
@@ -145,7 +145,7 @@ impl AuthorizedKeys {
             if there.seen.etag != held.etag && is_wanted && last.is_some() && there.claims == claims {
                 return Ok(self.noted(there.seen, wanted));
             }
-            let claims = if others.is_empty() || is_wanted { claims } else { self.taken_over(&others, wanted, last.as_ref())? };
+            let claims = if others.is_empty() || is_wanted { claims } else { self.taken_over(&others, wanted, last.as_ref()).await? };
             self.trust(&there.claims, there.lines.as_deref(), there.seen.kms_key.as_deref()).await?;
             let text = Text { claims: &claims, lines: wanted.content.as_str(), kms_key_id: self.kms_key_id.as_deref() };
             match self.put(&text, Condition::Still(&there.seen.etag)).await? {
@@ -165,12 +165,14 @@ impl AuthorizedKeys {
     /// S3's refusal; [`BucketReason::Changed`] for other lines than were recorded.
     pub async fn leave(&self, held: &Held) -> Result<Left, Refusal> {
         let (mut waited, mut last) = (false, None);
+        self.account.objects().leave(&held.claims());
         for _ in 0..ROUNDS {
             let Some(there) = self.standing(held).await? else { return Ok(Left::Gone) };
             let ours = held.claims();
             let by_record = held.imported && there.seen.etag == held.etag;
             if there.claims.without(&ours) == there.claims && !by_record {
-                let newer = held.claim.as_ref().is_some_and(|claim| there.claims.owners().contains(&claim.owner));
+                let newer = held.claim.as_ref().is_some_and(|claim| there.claims.owners().contains(&claim.owner))
+                    || there.claims.iter().any(|claim| self.account.objects().made(claim));
                 return Ok(if newer { Left::HandedOver } else { Left::Foreign });
             }
             if !held.is(&there) {
@@ -280,7 +282,7 @@ impl AuthorizedKeys {
     }
 
     /// The claims that go with the wanted lines over what is there; `None`: it stands there as it is wanted.
-    fn joined(&self, there: &Fetched, wanted: &Wanted<'_>, answer: Option<&Answer>) -> Result<Option<Claims>, Refusal> {
+    async fn joined(&self, there: &Fetched, wanted: &Wanted<'_>, answer: Option<&Answer>) -> Result<Option<Claims>, Refusal> {
         if there.claims.is_empty() {
             return match wanted.stranger {
                 Stranger::Adopt => Ok(Some(Claims::of(wanted.claim))),
@@ -293,13 +295,18 @@ impl AuthorizedKeys {
             self.account.objects().note(wanted.claim);
             return Ok(None);
         }
-        if same || others.is_empty() { Ok(Some(others.with(wanted.claim))) } else { self.taken_over(&others, wanted, answer).map(Some) }
+        if same || others.is_empty() {
+            Ok(Some(others.with(wanted.claim)))
+        } else {
+            self.taken_over(&others, wanted, answer).await.map(Some)
+        }
     }
 
-    /// Our claim alone, if what others claim is to be overwritten.
-    fn taken_over(&self, others: &Claims, wanted: &Wanted<'_>, answer: Option<&Answer>) -> Result<Claims, Refusal> {
+    /// Our claim alone, if what others claim is to be overwritten, or if they are all about to leave it in this process.
+    async fn taken_over(&self, others: &Claims, wanted: &Wanted<'_>, answer: Option<&Answer>) -> Result<Claims, Refusal> {
         match wanted.stranger {
             Stranger::Adopt => Ok(Claims::of(wanted.claim)),
+            Stranger::Respect if self.account.objects().leaves(others, Instant::now() + SUCCESSOR).await => Ok(Claims::of(wanted.claim)),
             Stranger::Respect => Err(self.told(PUT, answer, BucketReason::Owned { object: self.place(), owners: others.to_string() })),
         }
     }

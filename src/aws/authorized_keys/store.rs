@@ -6,6 +6,9 @@
 use std::collections::HashSet;
 use std::sync::{Mutex, PoisonError};
 
+use tokio::sync::watch;
+use tokio::time::Instant;
+
 use super::claims::{Claim, Claims};
 use super::object::{AuthorizedKeys, Condition, Text};
 use crate::path::heard::Heard;
@@ -27,6 +30,8 @@ pub(in crate::aws) struct Process {
     honoured: Mutex<HashSet<(String, Kind)>>,
     /// Claims that were made.
     made: Mutex<HashSet<Claim>>,
+    /// Claims that are being taken off, or were.
+    leaving: watch::Sender<HashSet<Claim>>,
 }
 
 /// The condition of a write.
@@ -39,6 +44,18 @@ pub(super) enum Kind {
 impl Process {
     pub(super) fn note(&self, claim: &Claim) {
         self.made.lock().unwrap_or_else(PoisonError::into_inner).insert(claim.clone());
+    }
+
+    /// Says that a claim is being taken off.
+    pub(super) fn leave(&self, claims: &Claims) {
+        self.leaving.send_modify(|leaving| leaving.extend(claims.iter().cloned()));
+    }
+
+    /// Waits until this very process takes all of these claims off. `false`: it does not by the deadline.
+    pub(super) async fn leaves(&self, claims: &Claims, deadline: Instant) -> bool {
+        let mut leaving = self.leaving.subscribe();
+        let all = leaving.wait_for(|leaving| claims.iter().all(|claim| leaving.contains(claim)));
+        tokio::time::timeout_at(deadline, all).await.is_ok_and(|waited| waited.is_ok())
     }
 
     /// Whether this very process made the claim, so that nobody needs to be told of it.
