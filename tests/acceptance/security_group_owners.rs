@@ -545,8 +545,7 @@ fn kills_at_random_instants_lock_nobody_out_and_leave_nothing() {
     write_second(&cloud, &other, &[&block.clone().text("owner", "other").set("ingress", ssh(&["10.0.0.1", "10.0.0.9"]))]);
     other.apply().unwrap().ok().unwrap();
     let version = |peers: &[&str]| block.clone().text("owner", "neosync/prod").set("ingress", ssh(peers));
-    let sets: [&[&str]; 4] =
-        [&["10.0.0.1", "10.0.0.2"], &["10.0.0.2", "10.0.0.3"], &["10.0.0.1", "10.0.0.3", "10.0.0.4"], &["10.0.0.3"]];
+    let sets: [&[&str]; 4] = [&["10.0.0.1", "10.0.0.2"], &["10.0.0.2", "10.0.0.3"], &["10.0.0.1", "10.0.0.3", "10.0.0.4"], &["10.0.0.3"]];
     let blocks = sets.map(version);
     let versions: Vec<Vec<&Block>> = blocks.iter().map(|block| vec![block]).collect();
     let holds = |cloud: &Cloud, step: usize| {
