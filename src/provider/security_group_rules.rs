@@ -181,7 +181,7 @@ impl Resource for SecurityGroupRules {
     }
 
     async fn plan(&self, _call: &Call<Model>, change: Change<Model>) -> Result<Planned<Model>, Diagnostics> {
-        let asked = arguments::parse(&change.config)?;
+        arguments::parse(&change.config)?;
         let mut warnings = arguments::advice(&change.config);
         let mut model = change.proposed;
         model.id = model.security_group_id.clone();
@@ -194,7 +194,7 @@ impl Resource for SecurityGroupRules {
         };
         state::keep_spelling(&mut model, prior);
         let before = arguments::parse(prior).ok().flatten();
-        let same = asked.zip(before).is_some_and(|(asked, before)| state::same_rules(&asked.entries, &before.entries));
+        let same = arguments::parse(&model)?.zip(before).is_some_and(|(asked, before)| state::same_rules(&asked.entries, &before.entries));
         let drawn = prior.owner.known().and_then(|owner| owner.parse::<Owner>().ok()).is_some_and(|owner| owner.is_drawn());
         model.owner = match change.config.owner.clone() {
             Attr::Null if drawn => prior.owner.clone(),

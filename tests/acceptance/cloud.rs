@@ -11,6 +11,17 @@ use crate::support::{Block, attributes, planned, quote, terraform, write_with};
 /// How long terraform may take to come to a call.
 const PATIENCE: Duration = Duration::from_secs(30);
 
+/// How long a provider may live that has lost its terraform: it looks four times a second, and finishes what it is at.
+const ORPHAN: Duration = Duration::from_secs(2);
+
+/// Who is killed.
+#[derive(Clone, Copy, Debug)]
+pub enum Victim {
+    Terraform,
+    Provider,
+    Both,
+}
+
 /// The account and the folder.
 pub struct Cloud {
     pub aws: Aws,
@@ -74,6 +85,39 @@ impl Cloud {
         apply.wait().unwrap();
         // Terraform's lock file; a user would be told to remove it.
         let _ = std::fs::remove_file(self.terraform.work().join(".terraform.tfstate.lock.info"));
+    }
+
+    /// Starts an apply, kills after a while who is to die, and waits for the rest. Whether anybody was still there to be killed.
+    pub fn kill_after(&self, delay: Duration, victim: Victim) -> bool {
+        use rustix::process::{Pid, Signal, kill_process, kill_process_group};
+        let mut apply = self.start(&["apply", "-auto-approve"]);
+        std::thread::sleep(delay);
+        let alive = apply.try_wait().unwrap().is_none();
+        let terraform = Pid::from_child(&apply);
+        match victim {
+            Victim::Both => drop(kill_process_group(terraform, Signal::KILL)),
+            Victim::Terraform => drop(kill_process(terraform, Signal::KILL)),
+            Victim::Provider => {
+                let children = format!("/proc/{0}/task", terraform.as_raw_nonzero());
+                let tasks = std::fs::read_dir(children).into_iter().flatten().flatten();
+                let children = tasks.filter_map(|task| std::fs::read_to_string(task.path().join("children")).ok());
+                for child in children.flat_map(|text| text.split_whitespace().map(ToOwned::to_owned).collect::<Vec<_>>()) {
+                    if let Some(child) = child.parse().ok().and_then(Pid::from_raw) {
+                        drop(kill_process(child, Signal::KILL));
+                    }
+                }
+            }
+        }
+        apply.wait().unwrap();
+        // A provider without its terraform ends by itself; what it was at is done or not by then.
+        std::thread::sleep(ORPHAN);
+        let work = self.terraform.work();
+        let _ = std::fs::remove_file(work.join(".terraform.tfstate.lock.info"));
+        // Terraform writes its state in place: killed in that moment, it leaves half of one, which is a lost state.
+        if !self.terraform.state().is_ok_and(|state| serde_json::from_str::<Value>(&state).is_ok()) {
+            let _ = std::fs::remove_file(work.join("terraform.tfstate"));
+        }
+        alive
     }
 
     /// Interrupts a command as Ctrl-C does, and waits until it ends; one that does not is killed, and that is a failure.

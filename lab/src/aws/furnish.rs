@@ -188,6 +188,36 @@ impl Aws {
         self.with_state(async |state, _| state.ec2.of_group(group).cloned().collect())
     }
 
+    /// The rules of a group after each call that made, changed or removed a rule of any, since the last [`Aws::forget_rules`]; the first are
+    /// those that were there then.
+    pub fn rule_history(&self, group: &str) -> Vec<Vec<Rule>> {
+        let all = self.with_state(async |state, _| state.ec2.history.clone());
+        all.into_iter().map(|rules| rules.into_iter().filter(|rule| rule.group == group).collect()).collect()
+    }
+
+    /// Begins the history anew.
+    pub fn forget_rules(&self) {
+        self.with_state(async |state, _| {
+            state.ec2.history.clear();
+            state.ec2.remember();
+        });
+    }
+
+    /// Makes all rules that are there invisible for that many DescribeSecurityGroupRules that would show them.
+    pub fn hide_rules(&self, describes: usize) {
+        self.with_state(async |state, _| state.ec2.hide_all(describes));
+    }
+
+    /// Lets rules name a security group of another account: `123456789012`, `sg-…`.
+    pub fn peer_with(&self, account: &str, group: &str) {
+        self.with_state(async |state, _| state.ec2.elsewhere.insert(format!("{account}/{group}")));
+    }
+
+    /// Tags a rule, as somebody else would.
+    pub fn tag_rule(&self, rule: &str, key: &str, value: &str) -> Result<()> {
+        self.do_ec2("CreateTags", &[("ResourceId.1", rule), ("Tag.1.Key", key), ("Tag.1.Value", value)], "return").map(drop)
+    }
+
     /// Does an EC2 call under the same rules as any client's, and reads one text out of the answer.
     fn do_ec2(&self, action: &str, parameters: &[(&str, &str)], wanted: &str) -> Result<String> {
         let pairs = parameters.iter().map(|(name, value)| ((*name).to_owned(), (*value).to_owned()));

@@ -355,12 +355,16 @@ impl<'a> Work<'a> {
         for direction in Direction::BOTH {
             let sole = old.iter().filter(|rule| rule.key.direction == direction && self.ours.is_sole(rule));
             let ids: Vec<String> = sole.map(|rule| rule.id.clone()).collect();
-            if !ids.is_empty() {
-                match self.calls.prove_revocable(direction, ids).await {
-                    // Who removed one of them meanwhile has done what was to be done.
-                    Err(failed) if failed.kind == Kind::RuleGone => {}
-                    tried => tried?,
+            if ids.is_empty() {
+                continue;
+            }
+            let mut pauses = Pauses::new();
+            while let Err(failed) = self.calls.prove_revocable(direction, ids.clone()).await {
+                // Who removed one of them meanwhile has done what was to be done.
+                if failed.kind == Kind::RuleGone {
+                    break;
                 }
+                self.calls.heal(failed, &mut pauses).await?;
             }
         }
         let going: Vec<String> = old.into_iter().map(|rule| rule.id).collect();

@@ -3,6 +3,7 @@
 use std::collections::{BTreeMap, BTreeSet};
 
 use super::entry::{Entry, Source, Surroundings};
+use super::mark;
 use super::ours::Ours;
 use super::rule::{Key, Peer, Rule, Want, implied};
 
@@ -28,6 +29,9 @@ pub struct Observed {
     pub held: Vec<Held>,
 }
 
+/// The entry under which state shows what a killed run had begun to leave: in no configuration, so that the next apply ends it.
+const LEAVING: &str = "leaving";
+
 /// Compares. A subnet is there if all of its networks are.
 pub(super) fn observe(entries: &[Entry], surroundings: &Surroundings, there: &[Rule], ours: &Ours) -> Observed {
     let mut by_key: BTreeMap<&Key, &Rule> = BTreeMap::new();
@@ -46,7 +50,8 @@ pub(super) fn observe(entries: &[Entry], surroundings: &Surroundings, there: &[R
             let keys = entry.keys(source, surroundings);
             // The first entry that asks for a rule describes it.
             let own: Vec<&Key> = keys.iter().filter(|key| described.insert((*key).clone())).collect();
-            let rules: Vec<&Rule> = keys.iter().filter_map(|key| by_key.get(key).copied()).collect();
+            // One that this object has begun to leave is to be asked for anew, or left to the end.
+            let rules: Vec<&Rule> = keys.iter().filter_map(|key| by_key.get(key).copied()).filter(|rule| !ours.leaves(rule)).collect();
             serving.extend(rules.iter().map(|rule| rule.id.as_str()));
             let rules: Vec<&Rule> = rules.into_iter().filter(|rule| ours.relies_on(rule)).collect();
             seen.held.extend(rules.iter().map(|rule| held(entry.label(), rule, ours)));
@@ -56,8 +61,11 @@ pub(super) fn observe(entries: &[Entry], surroundings: &Surroundings, there: &[R
             standing.sources.push(source.clone());
             // The first that differs is enough to show that something does.
             let want = |key: &Key| Want { key: key.clone(), description: entry.description.clone(), name: entry.name.clone() };
-            let differs =
-                |rule: &&&Rule| own.contains(&&rule.key) && ours.is_sole(rule) && !want(&rule.key).is_described_by(&rule.description);
+            let differs = |rule: &&&Rule| {
+                let handed_over = entry.description.is_none() && mark::name(rule).is_some_and(|name| implied(name) == rule.description);
+                let described = handed_over || want(&rule.key).is_described_by(&rule.description);
+                own.contains(&&rule.key) && ours.is_sole(rule) && !described
+            };
             if let Some(other) = rules.iter().find(differs).filter(|_| standing.description == entry.description) {
                 standing.description = Some(other.description.clone());
             }
@@ -67,7 +75,8 @@ pub(super) fn observe(entries: &[Entry], surroundings: &Surroundings, there: &[R
         }
     }
     for rule in there.iter().filter(|rule| ours.owns(rule) && !serving.contains(rule.id.as_str())) {
-        let label = stray(&mut seen.entries, rule, ours.name(rule));
+        let name = if ours.leaves(rule) { Some(LEAVING) } else { ours.name(rule) };
+        let label = stray(&mut seen.entries, rule, name);
         seen.held.push(held(label, rule, ours));
     }
     seen.held.sort_by(|this, that| (&this.label, &this.peer, &this.rule_id).cmp(&(&that.label, &that.peer, &that.rule_id)));
@@ -76,7 +85,7 @@ pub(super) fn observe(entries: &[Entry], surroundings: &Surroundings, there: &[R
 }
 
 fn held(label: String, rule: &Rule, ours: &Ours) -> Held {
-    Held { label, peer: rule.key.peer.clone(), rule_id: rule.id.clone(), owned: ours.holds(rule) }
+    Held { label, peer: rule.key.peer.clone(), rule_id: rule.id.clone(), owned: ours.owns(rule) }
 }
 
 /// Puts a rule of ours that was not wanted where it fits: under its own name, else under one that says what passes. The entry's label.

@@ -66,8 +66,12 @@ impl Ours {
 
     /// Whether this object is to remove a rule, or to leave it to others: it holds it, or has begun to leave it.
     pub(super) fn owns(&self, rule: &Rule) -> bool {
-        let leaves = |mark: &Mark| self.identities().any(|identity| identity.leaves(mark));
-        self.holds(rule) || mark::marks(rule).iter().any(leaves)
+        self.holds(rule) || self.leaves(rule)
+    }
+
+    /// Whether this object has begun to leave a rule.
+    pub(super) fn leaves(&self, rule: &Rule) -> bool {
+        mark::marks(rule).iter().any(|mark| self.identities().any(|identity| identity.leaves(mark)))
     }
 
     /// Whether a rule bears the mark that this object is to leave on it.

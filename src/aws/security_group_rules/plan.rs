@@ -72,7 +72,10 @@ fn tagging(rule: &Rule, want: &Want, ours: &Ours, default: DefaultTags<'_>) -> T
         tagging.set = mark::added(&identity.owner, &identity.claim(), rule);
     }
     let moved = ours.former.as_ref().filter(|former| ours.identity.as_ref().is_none_or(|identity| identity.owner != former.owner));
-    tagging.delete = moved.filter(|_| ours.owns(rule)).map(|former| mark::keys(&former.owner, rule)).unwrap_or_default();
+    if let Some(former) = moved.filter(|_| ours.owns(rule)) {
+        tagging.set.remove(&mark::key(&former.owner));
+        tagging.delete = mark::keys(&former.owner, rule);
+    }
     if ours.is_sole(rule) {
         tagging.set.extend(mark::described(want, default.now).into_iter().filter(|(key, value)| rule.tags.get(key) != Some(value)));
         let gone = default.gone.iter().filter(|key| rule.tags.contains_key(*key) && !mark::is_ours(key));

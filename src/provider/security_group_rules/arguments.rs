@@ -10,7 +10,7 @@ use crate::aws::security_group_rules::{
 use crate::path::heard::Heard;
 use crate::provider::tunnel::sentence;
 use crate::tfplugin::attribute_path::AttributePath;
-use crate::tfplugin::diagnostic::Diagnostics;
+use crate::tfplugin::diagnostic::{Diagnostics, Severity};
 use crate::tfplugin::model::Attr;
 
 /// The longest name of an entry: `ingress/NAME` is a tag's value, of which EC2 takes 256 characters.
@@ -40,9 +40,11 @@ pub(super) fn validate(config: &Model) -> Diagnostics {
     let mut diagnostics = Diagnostics::new();
     group(config, &mut diagnostics);
     owner(config, &mut diagnostics);
+    let mut judged = Diagnostics::new();
     for direction in Direction::BOTH {
-        judge(config, direction, &mut diagnostics);
+        judge(config, direction, &mut judged);
     }
+    diagnostics.append(of_severity(&judged, Severity::Error));
     let none = |direction| match written(config, direction) {
         Attr::Null => true,
         Attr::Unknown => false,
@@ -57,12 +59,20 @@ pub(super) fn validate(config: &Model) -> Diagnostics {
 /// What can be meant, and is probably not. Not a part of [`validate`]: Terraform validates twice a plan, and shows each warning as often.
 pub(super) fn advice(config: &Model) -> Diagnostics {
     let mut diagnostics = Diagnostics::new();
+    let mut judged = Diagnostics::new();
+    let [ingress, egress] = Direction::BOTH.map(|direction| judge(config, direction, &mut judged));
     // What is wrong has been told, and is not told again.
-    let [ingress, egress] = Direction::BOTH.map(|direction| judge(config, direction, &mut Diagnostics::new()));
+    diagnostics.append(of_severity(&judged, Severity::Warning));
     warn_of_the_world(&ingress, &mut diagnostics);
     warn_of_no_sync(config, &egress, &mut diagnostics);
     duplicates(&[ingress, egress].concat(), &mut diagnostics);
     diagnostics
+}
+
+fn of_severity(all: &Diagnostics, severity: Severity) -> Diagnostics {
+    let mut some = Diagnostics::new();
+    all.iter().filter(|diagnostic| diagnostic.severity == severity).for_each(|diagnostic| some.push(diagnostic.clone()));
+    some
 }
 
 /// As [`advice`], about what a change of state would close.

@@ -1,5 +1,7 @@
 //! Warnings: what a change left where it is, and why.
 
+use std::time::Duration;
+
 use super::arguments::{HTTPS, NO_SYNC};
 use crate::aws::Account;
 use crate::aws::security_group_rules::{Claimed, Direction, GroupId, Observed, Removed};
@@ -8,6 +10,9 @@ use crate::tfplugin::diagnostic::Diagnostics;
 
 /// How many rules a warning lists.
 const MOST: usize = 10;
+
+/// How long a call may take that only makes a warning better.
+const ADVICE: Duration = Duration::from_secs(2);
 
 /// One line a rule: `sgr-… ingress/neosync 10.0.0.1/32, owner neosync/dev`.
 fn listed(rules: &[Claimed]) -> String {
@@ -44,7 +49,8 @@ pub(super) async fn removed(account: &Account, group: &GroupId, removed: &Remove
     let at = || AttributePath::of("security_group_id");
     if removed.group_missing {
         let region = account.region().await.unwrap_or_default();
-        let whose = account.account_id().await.map_or_else(|| "the account in use".to_owned(), |account| format!("account {account}"));
+        let asked = tokio::time::timeout(ADVICE, account.account_id()).await.ok().flatten();
+        let whose = asked.map_or_else(|| "the account in use".to_owned(), |account| format!("account {account}"));
         let detail = format!(
             "EC2 knows no {group} in region {region} of {whose}, so there was nothing to remove. If the group is elsewhere, its rules are \
              still there, and Terraform does not know them any more."

@@ -4,7 +4,9 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use super::arguments::{self, written};
 use super::{HeldModel, Model, RuleModel};
-use crate::aws::security_group_rules::{Direction, Entry, Held, Identity, Observed, Ours, Protocol, Source, Traffic};
+use crate::aws::security_group_rules::{
+    Direction, Entry, GroupId, Held, Identity, Observed, Ours, Peer, PeerGroup, Protocol, Source, Traffic,
+};
 use crate::tfplugin::attribute_path::AttributePath;
 use crate::tfplugin::diagnostic::Diagnostics;
 use crate::tfplugin::model::Attr;
@@ -97,11 +99,12 @@ fn ports(traffic: Traffic) -> RuleModel {
 
 /// Keeps the spelling of state where the configuration means the same, so that there is nothing to change.
 pub(super) fn keep_spelling(planned: &mut Model, prior: &Model) {
+    let own = own_groups(prior);
     for (planned, prior) in [(&mut planned.ingress, &prior.ingress), (&mut planned.egress, &prior.egress)] {
         let (Attr::Known(planned), Attr::Known(prior)) = (planned, prior) else { continue };
         for (name, rule) in planned {
             let (Attr::Known(rule), Some(Attr::Known(before))) = (rule, prior.get(name)) else { continue };
-            if means(&rule.peers).is_some_and(|peers| means(&before.peers) == Some(peers)) {
+            if means(&rule.peers, &own).is_some_and(|peers| means(&before.peers, &own) == Some(peers)) {
                 rule.peers = before.peers.clone();
             }
             let protocol = |rule: &RuleModel| rule.protocol.known().and_then(|text| text.parse::<Protocol>().ok());
@@ -113,8 +116,20 @@ pub(super) fn keep_spelling(planned: &mut Model, prior: &Model) {
 }
 
 /// What a set of peers stands for, if all of it is known.
-fn means(peers: &Attr<BTreeSet<Attr<String>>>) -> Option<BTreeSet<Source>> {
-    peers.known()?.iter().map(|text| text.known()?.parse().ok()).collect()
+fn means(peers: &Attr<BTreeSet<Attr<String>>>, own: &BTreeSet<String>) -> Option<BTreeSet<Source>> {
+    let source = |text: &String| match text.parse().ok()? {
+        Source::Peer(Peer::Group(group)) if own.contains(group.id.as_str()) => {
+            Some(Source::Peer(Peer::Group(PeerGroup { account: None, id: group.id })))
+        }
+        source => Some(source),
+    };
+    peers.known()?.iter().map(|text| source(text.known()?)).collect()
+}
+
+/// The peers that EC2 shows as groups of the own account: naming the account makes no difference to them.
+fn own_groups(model: &Model) -> BTreeSet<String> {
+    let rules = model.rules.known().into_iter().flat_map(BTreeMap::values).filter_map(Attr::known).flatten();
+    rules.filter_map(|rule| rule.peer.known()).filter(|peer| peer.starts_with(GroupId::PREFIX)).cloned().collect()
 }
 
 /// Whether two sets of entries ask for the same rules under the same names.

@@ -32,18 +32,20 @@ impl Ec2 {
             self.rule_of_id(id)?;
         }
         dry?;
+        let mut unknown = HashSet::new();
         for filter in filters.iter().filter(|filter| filter.name == "group-id") {
-            for group in filter.values.iter().filter(|group| !self.known.contains(*group)).cloned().collect::<Vec<_>>() {
-                // One that does not exist has no rules, and that is no error.
-                match self.group(&group, place).await {
+            for group in &filter.values {
+                // One that does not exist in this region has no rules, and that is no error.
+                match self.group(group, place).await {
                     Err(refusal) if refusal.status.is_server_error() => return Err(refusal),
-                    _ => {}
+                    Err(_) => drop(unknown.insert(group.clone())),
+                    Ok(_) => {}
                 }
             }
         }
         let wanted = |rule: &Rule| {
             let listed = ids.is_empty() || ids.contains(&rule.id);
-            listed && filters.iter().all(|filter| filter.admits(rule))
+            listed && !unknown.contains(&rule.group) && filters.iter().all(|filter| filter.admits(rule))
         };
         let mut found = Vec::new();
         for Entry { rule, hidden } in self.entries.iter_mut().filter(|entry| wanted(&entry.rule)) {
@@ -122,9 +124,12 @@ fn permission(out: &mut String, rules: &[&Rule], account: &str) {
         xml::element(out, set, |out| {
             for rule in rules.iter().filter(|rule| Kind::of(&rule.peer) == kind) {
                 xml::element(out, "item", |out| {
-                    xml::text(out, field, &rule.peer);
                     if kind == Kind::Group {
-                        xml::text(out, "userId", account);
+                        let (owner, group) = rule.peer_group(account);
+                        xml::text(out, field, group);
+                        xml::text(out, "userId", owner);
+                    } else {
+                        xml::text(out, field, &rule.peer);
                     }
                     rule.description.iter().for_each(|description| xml::text(out, "description", description));
                 });

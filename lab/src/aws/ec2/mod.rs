@@ -50,6 +50,10 @@ pub(crate) struct Ec2 {
     known: HashSet<String>,
     /// How many rules a prefix list counts as, by id.
     weights: HashMap<String, usize>,
+    /// Security groups of other accounts that rules may name, as `ACCOUNT/sg-…`.
+    pub(crate) elsewhere: HashSet<String>,
+    /// All rules after each call that made, changed or removed one.
+    pub(crate) history: Vec<Vec<Rule>>,
 }
 
 struct Entry {
@@ -96,12 +100,32 @@ impl Ec2 {
             entries: Vec::new(),
             known: HashSet::new(),
             weights: HashMap::new(),
+            elsewhere: HashSet::new(),
+            history: Vec::new(),
         }
     }
 
     pub(crate) async fn answer(&mut self, request: &Request, moto: &Upstream) -> Answer {
         let place = Place { moto, region: &request.scope.region };
-        self.result(request, place).await.unwrap_or_else(|refusal| refuse(&refusal))
+        let answer = self.result(request, place).await.unwrap_or_else(|refusal| refuse(&refusal));
+        self.remember();
+        answer
+    }
+
+    /// Notes which rules there are, if that has changed.
+    pub(crate) fn remember(&mut self) {
+        let now = || self.entries.iter().map(|entry| &entry.rule);
+        let same =
+            |then: &Vec<Rule>| then.len() == now().count() && then.iter().zip(now()).all(|(then, now)| then.id == now.id && then.same(now));
+        if !self.history.last().is_some_and(same) {
+            let now = now().cloned().collect();
+            self.history.push(now);
+        }
+    }
+
+    /// Makes all rules that are there invisible for that many Describes that would show them.
+    pub(crate) fn hide_all(&mut self, describes: usize) {
+        self.entries.iter_mut().for_each(|entry| entry.hidden = describes);
     }
 
     async fn result(&mut self, request: &Request, place: Place<'_>) -> Result<Answer, Refusal> {

@@ -57,8 +57,14 @@ impl Ec2 {
             for mut item in permission.items(list) {
                 let owner = item.take("UserId").filter(|_| kind == Kind::Group);
                 let text = item.need(field)?;
-                if owner.is_some_and(|owner| owner != self.account) {
-                    return Err(no_group(&text));
+                if let Some(owner) = owner.filter(|owner| *owner != self.account) {
+                    let peer = format!("{owner}/{text}");
+                    if !self.elsewhere.contains(&peer) {
+                        return Err(no_group(&text));
+                    }
+                    peers.push((peer, description(item.take("Description"))?));
+                    item.finish()?;
+                    continue;
                 }
                 let peer = self.peer(kind, text, group, place).await?;
                 peers.push((peer, description(item.take("Description"))?));

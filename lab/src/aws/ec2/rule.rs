@@ -31,7 +31,7 @@ pub struct Rule {
     pub from_port: i32,
     /// The highest port, or the code of ICMP; -1 for all.
     pub to_port: i32,
-    /// A canonical CIDR, `sg-…` or `pl-…`
+    /// A canonical CIDR, `sg-…`, `123456789012/sg-…` of another account, or `pl-…`
     pub peer: String,
     /// Up to 255 characters.
     pub description: Option<String>,
@@ -51,7 +51,7 @@ pub(crate) enum Kind {
 impl Kind {
     pub(crate) fn of(peer: &str) -> Kind {
         match peer {
-            peer if peer.starts_with("sg-") => Kind::Group,
+            peer if peer.contains("sg-") => Kind::Group,
             peer if peer.starts_with("pl-") => Kind::List,
             peer if peer.contains(':') => Kind::Ipv6,
             _ => Kind::Ipv4,
@@ -90,13 +90,19 @@ impl Rule {
                 Kind::Ipv6 => xml::text(out, "cidrIpv6", &self.peer),
                 Kind::List => xml::text(out, "prefixListId", &self.peer),
                 Kind::Group => xml::element(out, "referencedGroupInfo", |out| {
-                    xml::text(out, "groupId", &self.peer);
-                    xml::text(out, "userId", account);
+                    let (owner, group) = self.peer_group(account);
+                    xml::text(out, "groupId", group);
+                    xml::text(out, "userId", owner);
                 }),
             }
             self.description.iter().for_each(|description| xml::text(out, "description", description));
             xml::element(out, "tagSet", |out| tags(out, &self.tags));
         });
+    }
+
+    /// The account and the id of the group that is its peer.
+    pub(crate) fn peer_group<'a>(&'a self, own: &'a str) -> (&'a str, &'a str) {
+        self.peer.split_once('/').unwrap_or((own, &self.peer))
     }
 
     /// Appends the rule as an `item` of a `revokedSecurityGroupRuleSet`, which is made otherwise.

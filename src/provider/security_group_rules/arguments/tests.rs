@@ -61,7 +61,6 @@ fn a_malformed_part_is_refused_where_it_stands() {
         in_peers(&[bad], "A peer cannot be used");
     }
     in_peers(&[], "There are no peers");
-    in_peers(&["1.2.3.4", "1.2.3.4/32"], "A peer is given twice");
     let null = RuleModel { peers: Attr::Known([Attr::Null].into()), ..ssh(&[]) };
     refused(&one(null), r#"ingress["it"].peers"#, "A peer is null");
 }
@@ -93,13 +92,19 @@ fn a_description_is_what_ec2_takes() {
     for bad in ["Neosync's", "naïve", "a\nb", &"x".repeat(256)] {
         refused(&described(bad), r#"ingress["it"].description"#, "The description cannot be used");
     }
+    let owned = Model { owner: "not one".into(), ..one(ssh(&["10.0.0.1"])) };
+    refused(&owned, "owner", "The owner cannot be used");
     assert!(parse_known(&described("a-Z 0_9.:/()#,@[]+=&;{}!$*")).is_ok());
 }
 
 #[test]
-fn the_same_rule_under_two_names_is_refused() {
+fn what_is_given_twice_counts_once_and_is_said() {
+    let in_one = one(ssh(&["1.2.3.4", "1.2.3.4/32"]));
+    assert_eq!(told(&in_one, Severity::Warning), [(r#"ingress["it"].peers"#.to_owned(), "A peer is given twice".to_owned())]);
+    assert_eq!(parse_known(&in_one).ok().unwrap().entries[0].sources.len(), 1);
     let twice = model(named([("a", ssh(&["10.0.0.1", "10.0.0.2"])), ("b", ssh(&["10.0.0.2/32"]))]));
-    refused(&twice, r#"ingress["b"].peers"#, "A rule is given twice");
+    assert_eq!(told(&twice, Severity::Warning), [(r#"ingress["b"].peers"#.to_owned(), "A rule is given twice".to_owned())]);
+    assert!(parse_known(&twice).is_ok());
     let ports = RuleModel { port: Attr::Known(23), ..ssh(&["10.0.0.1"]) };
     assert!(parse_known(&model(named([("a", ssh(&["10.0.0.1"])), ("b", ports)]))).is_ok());
     let both = Model { egress: named([("a", ssh(&["10.0.0.1"]))]), ..one(ssh(&["10.0.0.1"])) };
