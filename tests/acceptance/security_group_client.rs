@@ -56,7 +56,6 @@ fn client(bench: &Bench, cloud: &Cloud, group: &str, stop: &AtomicBool) -> (usiz
     let (token, sessions) = (CancellationToken::new(), Sessions::new());
     let held = runtime.block_on(open_tunnel(request.clone(), &sessions, &Silent, &token));
     let held = held.unwrap_or_else(|error| panic!("the first tunnel does not open: {error}"));
-    let mut stream = TcpStream::connect(held.address()).unwrap();
     let (mut opened, mut failures) = (0, Vec::new());
     while !stop.load(Ordering::Relaxed) {
         opened += 1;
@@ -68,6 +67,8 @@ fn client(bench: &Bench, cloud: &Cloud, group: &str, stop: &AtomicBool) -> (usiz
         }
         std::thread::sleep(PERIOD);
     }
+    // Through the session that was held all the time; a connection that said nothing for a minute would have been ended by Postgres.
+    let mut stream = TcpStream::connect(held.address()).unwrap();
     stream.set_read_timeout(Some(Duration::from_secs(5))).unwrap();
     stream.write_all(&SSL_REQUEST).unwrap();
     let mut answer = [0; 1];

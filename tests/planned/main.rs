@@ -7,7 +7,7 @@ use bastion::tfplugin::contract::ignore::{Ignored, ignore_changes};
 use bastion::tfplugin::contract::propose::propose;
 use bastion::tfplugin::contract::{assert_apply_compatible, assert_no_change, assert_plan_valid, assert_second_plan_consistent};
 use bastion::tfplugin::diagnostic::{Diagnostics, Severity};
-use bastion::tfplugin::erased::{ErasedApply, ErasedChange, ErasedPlanned, ErasedResource, Registry};
+use bastion::tfplugin::erased::{ErasedApply, ErasedChange, ErasedKept, ErasedPlanned, ErasedResource, Registry};
 use bastion::tfplugin::kind::Private;
 use bastion::tfplugin::schema::transform::null_unknowns;
 use bastion::tfplugin::schema::{Attribute, Nesting, Presence, Schema, Shape};
@@ -136,6 +136,25 @@ fn words(diagnostics: &Diagnostics) -> Vec<String> {
     errors.map(|diagnostic| format!("{}: {}: {}", diagnostic.attribute, diagnostic.summary, diagnostic.detail)).collect()
 }
 
+/// A provider process. It is configured with values that are yet to be made, so that a refresh reaches nothing: state is all there is.
+fn process() -> Registry {
+    let registry = bastion::provider::registry();
+    let configuration = &registry.configuration;
+    let block = Value::Map(configuration.schema().attributes.iter().map(|attribute| (attribute.name.to_owned(), Value::UNKNOWN)).collect());
+    assert!(!configuration.configure(block, "1.11.4").has_errors());
+    registry
+}
+
+/// What Terraform asks while it plans: a refresh, then the plan.
+async fn refresh_and_plan(resource: &dyn ErasedResource, prior: Option<&Kept>, config: &Value) -> Result<ErasedPlanned, Vec<String>> {
+    if let Some(prior) = prior {
+        let kept = ErasedKept { state: prior.state.clone(), private: prior.private.clone() };
+        let read = resource.read(CancellationToken::new(), kept).await.map_err(|refused| words(&refused))?;
+        assert!(read.is_some_and(|read| read.state == prior.state), "a refresh that reaches nothing changes nothing");
+    }
+    plan(resource, prior, config).await
+}
+
 async fn plan(resource: &dyn ErasedResource, prior: Option<&Kept>, config: &Value) -> Result<ErasedPlanned, Vec<String>> {
     let proposed = propose(resource.schema(), prior.map(|prior| &prior.state), config);
     let private = prior.map(|prior| prior.private.clone()).unwrap_or_default();
@@ -143,8 +162,11 @@ async fn plan(resource: &dyn ErasedResource, prior: Option<&Kept>, config: &Valu
     resource.plan(CancellationToken::new(), change).await.map_err(|refused| words(&refused))
 }
 
-/// One change as Terraform makes it: plan with unknowns, plan without, apply, plan again. `Ok(None)`: the user's own mistake.
-async fn change(resource: &dyn ErasedResource, prior: Option<&Kept>, written: &Value, step: &Step) -> Result<Option<Kept>, String> {
+/// One change as Terraform makes it, in a process for each walk: plan with unknowns, then plan without and apply, then plan again.
+/// `Ok(None)`: the user's own mistake.
+async fn change(type_name: &str, prior: Option<&Kept>, written: &Value, step: &Step) -> Result<Option<Kept>, String> {
+    let [planning, applying, planning_again] = std::array::from_fn(|_| process());
+    let [planner, resource, after] = [&planning, &applying, &planning_again].map(|registry| registry.resources[type_name].as_ref());
     let schema = resource.schema();
     if resource.validate(written.clone()).has_errors() {
         return Ok(None);
@@ -153,7 +175,7 @@ async fn change(resource: &dyn ErasedResource, prior: Option<&Kept>, written: &V
     let config = ignore_changes(&step.ignored, before, written);
     let partly = ignore_changes(&step.ignored, before, &partly_known(&schema.attributes, written, step));
     let Ok(second) = plan(resource, prior, &config).await else { return Ok(None) };
-    let first = plan(resource, prior, &partly).await.map_err(|words| format!("a plan with unknown values fails: {words:?}"))?;
+    let first = refresh_and_plan(planner, prior, &partly).await.map_err(|words| format!("a plan with unknown values fails: {words:?}"))?;
     for (what, faults) in [
         ("the first plan", assert_plan_valid(schema, before, &partly, &first.planned)),
         ("the second plan", assert_plan_valid(schema, before, &config, &second.planned)),
@@ -193,15 +215,13 @@ async fn change(resource: &dyn ErasedResource, prior: Option<&Kept>, written: &V
         Kept { state: resources::made_up(&second.planned, &schema.block_type()), private: second.private.clone() }
     };
     let settled = ignore_changes(&step.ignored, Some(&kept.state), written);
-    let again = plan(resource, Some(&kept), &settled).await.map_err(|words| format!("the plan after it fails: {words:?}"))?;
+    let again = refresh_and_plan(after, Some(&kept), &settled).await.map_err(|words| format!("the plan after it fails: {words:?}"))?;
     let faults = assert_no_change(schema, &kept.state, &again.planned);
     if faults.is_empty() { Ok(Some(kept)) } else { Err(format!("the plan after it is not empty: {faults:?}")) }
 }
 
 fn drive(type_name: &str, cases: u32, config: BoxedStrategy<Value>) {
-    let registry: Registry = bastion::provider::registry();
-    let resource = registry.resources[type_name].as_ref();
-    let steps = prop::collection::vec(step(config, arguments(resource.schema())), 2..5);
+    let steps = prop::collection::vec(step(config, arguments(process().resources[type_name].schema())), 2..5);
     let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap();
     let made = std::cell::Cell::new(0_u32);
     let tried = TestRunner::new(Config { cases, failure_persistence: None, ..Config::default() }).run(&steps, |steps| {
@@ -209,7 +229,7 @@ fn drive(type_name: &str, cases: u32, config: BoxedStrategy<Value>) {
         let mut config = steps.first().map_or(Value::Null, |step| step.config.clone());
         for step in &steps {
             config = rewritten(&config, step);
-            match runtime.block_on(change(resource, kept.as_ref(), &config, step)) {
+            match runtime.block_on(change(type_name, kept.as_ref(), &config, step)) {
                 Ok(Some(object)) => {
                     kept = Some(object);
                     made.set(made.get() + 1);

@@ -5,6 +5,7 @@ variable "security_group_id" {
 
 resource "bastion_security_group_rules" "bastion" {
   security_group_id = var.security_group_id
+  owner             = "neosync/prod" # optional: finds its rules again if the state is lost
 
   ingress = {
     neosync = {

@@ -24,7 +24,7 @@ const SUCCESSION: Duration = Duration::from_millis(1_500);
 /// What a removal left.
 #[derive(Debug, Default)]
 pub struct Removed {
-    /// Rules that stay, because others claim them.
+    /// Rules that stay, because others claim them of whom this process knows nothing: nobody else will say so.
     pub kept: Vec<Claimed>,
     /// Rules that were recorded and bear marks of others only.
     pub superseded: Vec<Claimed>,
@@ -76,6 +76,9 @@ pub async fn remove(account: &Account, group: &GroupId, ours: &Ours, cancelled: 
         let unwanted = rules.into_iter().filter(|rule| !successor.wanted.contains(&rule.key)).collect();
         leave_all(&calls, &theirs, unwanted, &mut Removed::default()).await.map_err(told)?;
     }
+    let unknown = |rule: &Claimed| !rule.marks.iter().any(|mark| mark.is_live() && remembered.has_met(&mark.owner));
+    removed.kept.retain(unknown);
+    removed.superseded.retain(unknown);
     Ok(removed)
 }
 
