@@ -1,4 +1,5 @@
-//! Rules that several resources use: each marks them, none removes what another wants, and the last to leave removes them.
+//! Rules that several resources use: each marks them, none removes what another wants, and the last to leave removes them. Long: one promise a
+//! test, around the same few helpers.
 
 use std::collections::BTreeSet;
 use std::time::Duration;
