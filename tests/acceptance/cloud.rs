@@ -106,20 +106,12 @@ impl Cloud {
         std::thread::sleep(delay);
         let alive = apply.try_wait().unwrap().is_none();
         let terraform = Pid::from_child(&apply);
-        match victim {
-            Victim::Both => drop(kill_process_group(terraform, Signal::KILL)),
-            Victim::Terraform => drop(kill_process(terraform, Signal::KILL)),
-            Victim::Provider => {
-                let children = format!("/proc/{0}/task", terraform.as_raw_nonzero());
-                let tasks = std::fs::read_dir(children).into_iter().flatten().flatten();
-                let children = tasks.filter_map(|task| std::fs::read_to_string(task.path().join("children")).ok());
-                for child in children.flat_map(|text| text.split_whitespace().map(ToOwned::to_owned).collect::<Vec<_>>()) {
-                    if let Some(child) = child.parse().ok().and_then(Pid::from_raw) {
-                        drop(kill_process(child, Signal::KILL));
-                    }
-                }
-            }
-        }
+        // One that is gone already cannot be killed, which is no failure.
+        let _ = match victim {
+            Victim::Both => kill_process_group(terraform, Signal::KILL),
+            Victim::Terraform => kill_process(terraform, Signal::KILL),
+            Victim::Provider => children(terraform).into_iter().try_for_each(|child| kill_process(child, Signal::KILL)),
+        };
         apply.wait().unwrap();
         // A provider without its terraform ends by itself; what it was at is done or not by then.
         std::thread::sleep(ORPHAN);
@@ -138,6 +130,14 @@ impl Cloud {
         let mut command = self.terraform.command(&[arguments, &["-no-color", "-input=false"]].concat());
         command.process_group(0).stdout(Stdio::null()).stderr(Stdio::null()).spawn().unwrap()
     }
+}
+
+/// The processes that a process has started.
+fn children(parent: rustix::process::Pid) -> Vec<rustix::process::Pid> {
+    let tasks = std::fs::read_dir(format!("/proc/{}/task", parent.as_raw_nonzero())).into_iter().flatten().flatten();
+    let texts = tasks.filter_map(|task| std::fs::read_to_string(task.path().join("children")).ok());
+    let numbers: Vec<String> = texts.flat_map(|text| text.split_whitespace().map(ToOwned::to_owned).collect::<Vec<_>>()).collect();
+    numbers.iter().filter_map(|number| number.parse().ok().and_then(rustix::process::Pid::from_raw)).collect()
 }
 
 /// Lets what runs in a folder sign its calls.

@@ -1,4 +1,5 @@
-//! Rules that several resources use: each marks them, none removes what another wants, and the last to leave removes them.
+//! Rules that several resources use: each marks them, none removes what another wants, and the last to leave removes them. Long: one promise a
+//! test, around the same few helpers.
 
 use std::collections::BTreeSet;
 use std::time::Duration;
@@ -384,8 +385,9 @@ fn a_wrong_region_is_an_error_and_loses_nothing() {
 
 #[test]
 fn a_destroy_asks_again_before_it_believes_that_there_is_nothing() {
-    for spoil in [
-        (|cloud: &Cloud, _: &str| cloud.aws.hide_rules(3)) as fn(&Cloud, &str),
+    type Spoil = fn(&Cloud, &str);
+    let spoils: [Spoil; 3] = [
+        |cloud, _| cloud.aws.hide_rules(3),
         |cloud, group| {
             let words = format!("The security group '{group}' does not exist");
             cloud.aws.fault(On::action("RevokeSecurityGroupIngress").times(1), Fault::answer(400, "InvalidGroup.NotFound", &words));
@@ -395,7 +397,8 @@ fn a_destroy_asks_again_before_it_believes_that_there_is_nothing() {
             cloud.aws.hide_rules(3);
             cloud.aws.fault(On::action("DescribeSecurityGroups").times(1), Fault::answer(400, "InvalidGroup.NotFound", &words));
         },
-    ] {
+    ];
+    for spoil in spoils {
         let (cloud, group, block) = bench(&["10.0.0.1"]);
         cloud.settle(&[&block]);
         spoil(&cloud, &group);
