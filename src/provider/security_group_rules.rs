@@ -6,6 +6,7 @@ mod schema;
 mod state;
 
 use std::collections::{BTreeMap, BTreeSet};
+use std::sync::{Mutex, PoisonError};
 
 use super::aws::{Configured, refused};
 use super::{Shared, fault};
@@ -74,6 +75,8 @@ model! {
 /// The resource.
 pub(super) struct SecurityGroupRules {
     aws: Configured,
+    /// Whom this process has refreshed. Terraform plans in the process that refreshes, and applies in another, which plans once more.
+    refreshed: Mutex<BTreeSet<String>>,
 }
 
 /// A change with all that it needs, parsed.
@@ -97,8 +100,12 @@ impl Prepared {
 }
 
 impl SecurityGroupRules {
+    fn refreshed(&self, model: &Model) -> bool {
+        self.refreshed.lock().unwrap_or_else(PoisonError::into_inner).contains(&identity(model))
+    }
+
     pub(super) fn new(shared: &Shared) -> Self {
-        Self { aws: shared.aws.clone() }
+        Self { aws: shared.aws.clone(), refreshed: Mutex::default() }
     }
 
     fn prepare(&self, apply: &Apply<Model>) -> Result<Prepared, Diagnostics> {
@@ -165,6 +172,42 @@ fn group(model: &Model) -> Result<GroupId, Diagnostics> {
     group.ok_or_else(|| fault("the security group in state has no id"))
 }
 
+/// What tells one object's state from another's.
+fn identity(model: &Model) -> String {
+    [&model.security_group_id, &model.owner, &model.claim_id].map(|part| part.known().map_or("", String::as_str)).join(" ")
+}
+
+/// A planned change with what the provider gives.
+fn computed(
+    mut model: Model,
+    config: &Model,
+    prior: &Model,
+    tags: Option<&Attr<BTreeMap<String, Attr<String>>>>,
+) -> Result<Model, Diagnostics> {
+    let before = arguments::parse(prior).ok().flatten();
+    let same = arguments::parse(&model)?.zip(before).is_some_and(|(asked, before)| state::same_rules(&asked.entries, &before.entries));
+    let drawn = prior.owner.known().and_then(|owner| owner.parse::<Owner>().ok()).is_some_and(|owner| owner.is_drawn());
+    model.owner = match &config.owner {
+        Attr::Null if drawn => prior.owner.clone(),
+        // The argument was taken out: as if it had never been there.
+        Attr::Null => Attr::Unknown,
+        given => given.clone(),
+    };
+    model.claim_id = prior.claim_id.clone();
+    model.rules = if same { prior.rules.clone() } else { Attr::Unknown };
+    // As long as the provider block is not known, its tags change nothing.
+    model.tags = tags.filter(|_| !prior.tags.is_null()).unwrap_or(&prior.tags).clone();
+    if model != *prior {
+        model.tags = tags.cloned().unwrap_or(Attr::Unknown);
+        if prior.claim_id.is_null() {
+            // What the version before made gets marks of its own with its first change.
+            (model.claim_id, model.rules) = (Attr::Unknown, Attr::Unknown);
+            model.owner = if config.owner.is_null() { Attr::Unknown } else { model.owner };
+        }
+    }
+    Ok(model)
+}
+
 impl Resource for SecurityGroupRules {
     type Model = Model;
 
@@ -189,34 +232,17 @@ impl Resource for SecurityGroupRules {
         let mut warnings = arguments::advice(&change.config);
         let mut model = change.proposed;
         model.id = model.security_group_id.clone();
-        let tags = self.aws.account().map_or(Attr::Unknown, |account| default_tags(&account));
-        let given = !change.config.owner.is_null();
+        let tags = self.aws.account().map(|account| default_tags(&account));
         let Some(prior) = &change.prior else {
-            model.owner = if given { change.config.owner } else { Attr::Unknown };
-            (model.claim_id, model.rules, model.tags) = (Attr::Unknown, Attr::Unknown, tags);
+            model.owner = if change.config.owner.is_null() { Attr::Unknown } else { change.config.owner };
+            (model.claim_id, model.rules, model.tags) = (Attr::Unknown, Attr::Unknown, tags.unwrap_or(Attr::Unknown));
             return Ok(Planned { warnings, ..Planned::new(model, change.private) });
         };
-        state::keep_spelling(&mut model, prior);
-        let before = arguments::parse(prior).ok().flatten();
-        let same = arguments::parse(&model)?.zip(before).is_some_and(|(asked, before)| state::same_rules(&asked.entries, &before.entries));
-        let drawn = prior.owner.known().and_then(|owner| owner.parse::<Owner>().ok()).is_some_and(|owner| owner.is_drawn());
-        model.owner = match change.config.owner.clone() {
-            Attr::Null if drawn => prior.owner.clone(),
-            // The argument was taken out: as if it had never been there.
-            Attr::Null => Attr::Unknown,
-            given => given,
-        };
-        model.claim_id = prior.claim_id.clone();
-        model.rules = if same { prior.rules.clone() } else { Attr::Unknown };
-        model.tags = if prior.tags.is_null() { Attr::Null } else { tags.clone() };
-        if model != *prior {
-            model.tags = tags;
-            if prior.claim_id.is_null() {
-                // What the version before made gets marks of its own with its first change.
-                (model.claim_id, model.rules) = (Attr::Unknown, Attr::Unknown);
-                model.owner = if given { model.owner } else { Attr::Unknown };
-            }
-        }
+        let respelled = computed(state::respelled(&model, prior), &change.config, prior, tags.as_ref())?;
+        // Other words for the same are no change. Where something else changes they are taken as they are written: a set that is known in
+        // part can only be planned as it is written, and whether it was so is forgotten when apply plans once more.
+        let unchanged = respelled == *prior && self.refreshed(prior);
+        let model = if unchanged { respelled } else { computed(model, &change.config, prior, tags.as_ref())? };
         warnings.append(arguments::advice_on_change(prior, &change.config));
         let mut planned = Planned { warnings, ..Planned::new(model, change.private) };
         if planned.model.security_group_id != prior.security_group_id {
@@ -240,6 +266,7 @@ impl Resource for SecurityGroupRules {
     }
 
     async fn read(&self, call: &Call<Model>, kept: Kept<Model>) -> Result<Option<Kept<Model>>, Diagnostics> {
+        self.refreshed.lock().unwrap_or_else(PoisonError::into_inner).insert(identity(&kept.model));
         let Some(account) = self.aws.account() else { return Ok(Some(kept)) };
         let group = group(&kept.model)?;
         // What cannot be parsed is looked at by the rules that are recorded.

@@ -97,8 +97,14 @@ fn ports(traffic: Traffic) -> RuleModel {
     rule
 }
 
-/// Keeps the spelling of state where the configuration means the same, so that there is nothing to change.
-pub(super) fn keep_spelling(planned: &mut Model, prior: &Model) {
+/// The same in the spelling of state, where it means the same.
+pub(super) fn respelled(planned: &Model, prior: &Model) -> Model {
+    let mut planned = planned.clone();
+    keep_spelling(&mut planned, prior);
+    planned
+}
+
+fn keep_spelling(planned: &mut Model, prior: &Model) {
     let own = own_groups(prior);
     for (planned, prior) in [(&mut planned.ingress, &prior.ingress), (&mut planned.egress, &prior.egress)] {
         let (Attr::Known(planned), Attr::Known(prior)) = (planned, prior) else { continue };
