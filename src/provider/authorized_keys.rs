@@ -344,6 +344,12 @@ impl AuthorizedKeysResource {
         if let Some(Ok(Some(warning))) = call.cancelled.run_until_cancelled(compare).await {
             diagnostics.append(warning);
         }
+        if apply.prior.is_none() {
+            let namesakes = tokio::time::timeout(ADVICE, object.namesakes(content));
+            if let Some(Ok(Ok(others))) = call.cancelled.run_until_cancelled(namesakes).await {
+                diagnostics.append(parting::namesakes(&kept.model, &others));
+            }
+        }
         Applied::Done(kept, diagnostics)
     }
 

@@ -9,6 +9,7 @@ mod claims;
 mod content;
 mod leftovers;
 mod name;
+mod namesakes;
 mod object;
 mod ownership;
 mod refusal;

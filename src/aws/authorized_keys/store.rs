@@ -3,13 +3,14 @@
 //! Amazon's own endpoints are trusted. Any other is looked at before each write, until a write that had to be refused was refused: our own
 //! text once more, over what is there already, so that a store that ignores the condition writes what it has.
 
-use std::collections::HashSet;
+use std::collections::{HashMap, HashSet};
 use std::sync::{Mutex, PoisonError};
 
 use tokio::sync::watch;
 use tokio::time::Instant;
 
 use super::claims::{Claim, Claims};
+use super::namesakes::Newest;
 use super::object::{AuthorizedKeys, Condition, Text};
 use crate::path::heard::Heard;
 use crate::path::refusal::{BucketReason, Reason, Refusal};
@@ -32,6 +33,8 @@ pub(in crate::aws) struct Process {
     made: Mutex<HashSet<Claim>>,
     /// Claims that are being taken off, or were.
     leaving: watch::Sender<HashSet<Claim>>,
+    /// The newest objects of a bucket's prefix, as they were when they were first asked for.
+    pub(super) newest: Mutex<HashMap<String, Newest>>,
 }
 
 /// The condition of a write.

@@ -1,10 +1,15 @@
 //! What is said of an object that was left, or could not be.
 
+use std::collections::BTreeSet;
+
 use super::{Model, at};
-use crate::aws::authorized_keys::Left;
+use crate::aws::authorized_keys::{Left, Leftover};
 use crate::path::refusal::Refusal;
 use crate::tfplugin::attribute_path::AttributePath;
 use crate::tfplugin::diagnostic::Diagnostics;
+
+/// How many objects, and owners, a message names: a bucket may be full of them.
+const MOST_NAMED: usize = 5;
 
 /// What is to be said of the object that was left.
 pub(super) fn told(model: &Model, left: &Left) -> Diagnostics {
@@ -32,6 +37,26 @@ pub(super) fn told(model: &Model, left: &Left) -> Diagnostics {
         ),
         Left::Gone | Left::HandedOver | Left::Shared(_) => {}
     }
+    diagnostics
+}
+
+/// What is to be said of other logins that one of the keys opens too.
+pub(super) fn namesakes(model: &Model, others: &[Leftover]) -> Diagnostics {
+    let mut diagnostics = Diagnostics::new();
+    if others.is_empty() {
+        return diagnostics;
+    }
+    let bucket = model.bucket.known().map_or("", String::as_str);
+    let told = others.iter().take(MOST_NAMED).map(|other| format!("`{}`, claimed by {}", other.key, other.claims));
+    let owners: BTreeSet<_> = others.iter().flat_map(|other| other.claims.owners()).collect();
+    let commands = owners.iter().take(MOST_NAMED).map(|owner| format!("  bastion leftovers {bucket} --owner {owner} --remove"));
+    let detail = format!(
+        "Other objects of the bucket let the same key in, for owners that this run knows nothing of: {}. Where that is what another \
+         configuration wants, all is well. What was left by a run that was killed is removed with\n\n{}",
+        told.collect::<Vec<_>>().join("; "),
+        commands.collect::<Vec<_>>().join("\n"),
+    );
+    diagnostics.warning(AttributePath::of("public_keys"), "A key opens other logins too", detail);
     diagnostics
 }
 

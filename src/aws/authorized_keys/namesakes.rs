@@ -1,0 +1,56 @@
+//! Which other objects of the bucket hold one of the same keys: a run that was killed before its login was corrected leaves such.
+
+use std::sync::{Arc, PoisonError};
+
+use aws_sdk_s3::Client;
+use tokio::sync::OnceCell;
+
+use super::content::{Content, Found};
+use super::leftovers::{Leftover, refused};
+use super::name::ObjectKey;
+use super::object::{AuthorizedKeys, call};
+use crate::key::PublicKey;
+use crate::path::refusal::Refusal;
+
+/// How many of a prefix's newest objects are read, once in a process: what a killed run left is among them when the next run comes.
+const NEWEST: usize = 20;
+
+/// Objects with their keys, read when they are first asked for.
+pub(super) type Newest = Arc<OnceCell<Vec<(Leftover, Vec<PublicKey>)>>>;
+
+impl AuthorizedKeys {
+    /// Claimed objects beside this one that let one of the same keys in, if this process has made none of their claims.
+    ///
+    /// # Errors
+    ///
+    /// S3's refusal of the listing; an object that cannot be read is left out.
+    pub async fn namesakes(&self, content: &Content) -> Result<Vec<Leftover>, Refusal> {
+        let place = format!("{}/{}", self.bucket, self.key.prefix().as_str());
+        let objects = self.account.objects();
+        let newest: Newest = objects.newest.lock().unwrap_or_else(PoisonError::into_inner).entry(place).or_default().clone();
+        let ours = Found::read(content.as_str()).map(|found| found.keys).unwrap_or_default();
+        let known = newest.get_or_try_init(|| self.newest()).await?;
+        let namesakes = known.iter().filter(|(other, keys)| {
+            let stranger = other.claims.iter().all(|claim| !objects.made(claim));
+            other.key != self.key && stranger && keys.iter().any(|key| ours.contains(key))
+        });
+        Ok(namesakes.map(|(other, _)| other.clone()).collect())
+    }
+
+    async fn newest(&self) -> Result<Vec<(Leftover, Vec<PublicKey>)>, Refusal> {
+        let list = |client: Client| client.list_objects_v2().bucket(self.bucket.as_str()).prefix(self.key.prefix().as_str()).send();
+        let page = call(&self.account, &self.bucket, list).await?.map_err(|answer| refused(&self.bucket, &answer))?;
+        let mut keys: Vec<_> =
+            page.contents().iter().filter_map(|object| Some((object.last_modified().copied(), object.key()?.parse::<ObjectKey>().ok()?))).collect();
+        keys.sort_by(|(this, _), (that, _)| that.cmp(this));
+        let mut newest = Vec::new();
+        for (_, key) in keys.into_iter().take(NEWEST) {
+            let other = Self { key: key.clone(), ..self.clone() };
+            let Ok(Some(there)) = other.fetch().await else { continue };
+            if let Some(found) = Found::read(&there.lines).filter(|_| !there.claims.is_empty()) {
+                newest.push((Leftover { key, claims: there.claims }, found.keys));
+            }
+        }
+        Ok(newest)
+    }
+}
