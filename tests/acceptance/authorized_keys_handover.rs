@@ -201,3 +201,31 @@ fn a_lost_state_is_found_again_by_its_owner_or_imported() {
     cloud.settle(&[]);
     assert_eq!(bucket.text(), None);
 }
+
+#[test]
+fn a_login_that_a_killed_create_left_is_named_once_the_login_is_corrected() {
+    for owner in [None, Some("neosync/prod")] {
+        let bucket = Bucket::new();
+        let cloud = &bucket.cloud;
+        let block = owner.map_or_else(|| bucket.block(), |owner| bucket.block().text("owner", owner));
+        // Somebody else's login with another key, and one of a tool that is not this provider, are nobody's business.
+        cloud.aws.put_object(&bucket.name, "public-keys/foreign.pub", line(ED25519).as_bytes()).unwrap();
+        cloud.write(&[&block]);
+        let written = cloud.aws.pause_after("PutObject");
+        cloud.kill_at(&written);
+        drop(written);
+        let said = cloud.apply(&[&block.text("user", "corrected")]).ok().unwrap();
+        let left = bucket.claims().into_iter().next().unwrap();
+        let (left, _) = left.rsplit_once(':').unwrap();
+        assert_says(
+            &said,
+            &[
+                "A key opens other logins too",
+                &format!("`{KEY}`, claimed by"),
+                &format!("bastion leftovers {} --owner {left} --remove", bucket.name),
+            ],
+        );
+        assert!(!said.contains("foreign.pub"), "{said}");
+        cloud.settled();
+    }
+}

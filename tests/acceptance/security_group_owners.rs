@@ -13,7 +13,7 @@ use crate::support::{Block, assert_says, attributes, quote, terraform, write_wit
 const CREATE_FIRST: &str = "lifecycle { create_before_destroy = true }";
 
 /// Asserts that peers were let in after each call since the history was begun.
-fn never_out(cloud: &Cloud, group: &str, wanted: &[&str]) {
+pub fn never_out(cloud: &Cloud, group: &str, wanted: &[&str]) {
     let history = cloud.aws.rule_history(group);
     for (moment, rules) in history.iter().enumerate() {
         let there: BTreeSet<&str> = rules.iter().map(|rule| rule.peer.as_str()).collect();
@@ -23,13 +23,13 @@ fn never_out(cloud: &Cloud, group: &str, wanted: &[&str]) {
 }
 
 /// Another state of the same account.
-fn second_state(cloud: &Cloud) -> Terraform {
+pub fn second_state(cloud: &Cloud) -> Terraform {
     let mut other = terraform();
     as_account(&mut other, &cloud.aws);
     other
 }
 
-fn write_second(cloud: &Cloud, other: &Terraform, blocks: &[&Block]) {
+pub fn write_second(cloud: &Cloud, other: &Terraform, blocks: &[&Block]) {
     write_with(other, &provider(&cloud.aws, ""), blocks);
 }
 
@@ -538,27 +538,4 @@ fn who_comes_while_another_process_leaves_has_the_rule_in_the_end() {
         assert_eq!(marks(&cloud, &group, "10.0.0.1/32").len(), 1);
         assert!(other.settled().unwrap());
     }
-}
-
-#[test]
-fn kills_at_random_instants_lock_nobody_out_and_leave_nothing() {
-    let (cloud, group, block) = bench(&["10.0.0.1"]);
-    let other = second_state(&cloud);
-    // What another state wants, in part the same.
-    write_second(&cloud, &other, &[&block.clone().text("owner", "other").set("ingress", ssh(&["10.0.0.1", "10.0.0.9"]))]);
-    other.apply().unwrap().ok().unwrap();
-    let version = |peers: &[&str]| block.clone().text("owner", "neosync/prod").set("ingress", ssh(peers));
-    let sets: [&[&str]; 4] = [&["10.0.0.1", "10.0.0.2"], &["10.0.0.2", "10.0.0.3"], &["10.0.0.1", "10.0.0.3", "10.0.0.4"], &["10.0.0.3"]];
-    let blocks = sets.map(version);
-    let versions: Vec<Vec<&Block>> = blocks.iter().map(|block| vec![block]).collect();
-    let holds = |cloud: &Cloud, step: usize| {
-        let before = step.checked_sub(1).and_then(|step| sets.get(step)).copied().unwrap_or_default();
-        let after = sets.get(step).copied().unwrap_or_default();
-        let kept = before.iter().filter(|peer| after.contains(peer)).map(|peer| format!("{peer}/32"));
-        let kept: Vec<String> = kept.chain(["10.0.0.1/32".to_owned(), "10.0.0.9/32".to_owned()]).collect();
-        never_out(cloud, &group, &kept.iter().map(String::as_str).collect::<Vec<_>>());
-        assert!(other.settled().unwrap(), "the other state lost something in step {step}");
-    };
-    let ended = |cloud: &Cloud| assert_eq!(peers(cloud, &group), ["10.0.0.1/32", "10.0.0.9/32"], "an orphan is left");
-    crate::kills::survive(&cloud, &versions, |cloud| cloud.aws.forget_rules(), holds, ended);
 }

@@ -5,8 +5,9 @@ use tokio_util::sync::CancellationToken;
 
 use super::claims::Claims;
 use super::name::{BucketName, ObjectKey, Prefix};
-use super::object::{AuthorizedKeys, call};
+use super::object::{AuthorizedKeys, Seen, call};
 use super::ownership::Left;
+use super::refusal::unreadable;
 use crate::aws::Account;
 use crate::aws::answer::Answer;
 use crate::aws::owner::Owner;
@@ -43,7 +44,7 @@ pub async fn leftovers(
         let mut claimed = Vec::new();
         for key in keys(account, bucket, prefix).await? {
             let object = AuthorizedKeys::new(account, bucket.clone(), key.clone(), None, None);
-            let claims = object.claims().await?;
+            let claims = claims(&object).await?;
             if !claims.is_empty() {
                 claimed.push(Leftover { key, claims });
             }
@@ -87,6 +88,19 @@ async fn keys(account: &Account, bucket: &BucketName, prefix: &Prefix) -> Result
         }
     }
     Err(Refusal { reason: Reason::Bucket(BucketReason::Unlisted { bucket: bucket.to_string() }), heard: Heard::default(), action: ACTION })
+}
+
+/// Who claims an object; nobody where there is none, or where what bears no mark may not be read.
+async fn claims(object: &AuthorizedKeys) -> Result<Claims, Refusal> {
+    match object.look().await? {
+        None => Ok(Claims::default()),
+        Some(Seen { claims: Some(claims), .. }) => Ok(claims),
+        Some(_) => match object.fetch().await {
+            Ok(fetched) => Ok(fetched.map(|fetched| fetched.claims).unwrap_or_default()),
+            Err(refusal) if unreadable(&refusal) => Ok(Claims::default()),
+            Err(refusal) => Err(refusal),
+        },
+    }
 }
 
 pub(super) fn refused(bucket: &BucketName, answer: &Answer) -> Refusal {

@@ -32,7 +32,7 @@ impl AuthorizedKeys {
         let known = newest.get_or_try_init(|| self.newest()).await?;
         let namesakes = known.iter().filter(|(other, keys)| {
             let stranger = other.claims.iter().all(|claim| !objects.made(claim));
-            other.key != self.key && stranger && keys.iter().any(|key| ours.contains(key))
+            stranger && other.key != self.key && keys.iter().any(|key| ours.contains(key))
         });
         Ok(namesakes.map(|(other, _)| other.clone()).collect())
     }
@@ -40,11 +40,14 @@ impl AuthorizedKeys {
     async fn newest(&self) -> Result<Vec<(Leftover, Vec<PublicKey>)>, Refusal> {
         let list = |client: Client| client.list_objects_v2().bucket(self.bucket.as_str()).prefix(self.key.prefix().as_str()).send();
         let page = call(&self.account, &self.bucket, list).await?.map_err(|answer| refused(&self.bucket, &answer))?;
-        let mut keys: Vec<_> =
-            page.contents().iter().filter_map(|object| Some((object.last_modified().copied(), object.key()?.parse::<ObjectKey>().ok()?))).collect();
+        let mut keys: Vec<_> = page
+            .contents()
+            .iter()
+            .filter_map(|object| Some((object.last_modified().copied(), object.key()?.parse::<ObjectKey>().ok()?)))
+            .collect();
         keys.sort_by(|(this, _), (that, _)| that.cmp(this));
         let mut newest = Vec::new();
-        for (_, key) in keys.into_iter().take(NEWEST) {
+        for (_, key) in keys.into_iter().filter(|(_, key)| *key != self.key).take(NEWEST) {
             let other = Self { key: key.clone(), ..self.clone() };
             let Ok(Some(there)) = other.fetch().await else { continue };
             if let Some(found) = Found::read(&there.lines).filter(|_| !there.claims.is_empty()) {

@@ -67,7 +67,7 @@ pub struct AuthorizedKeys {
     pub(super) bucket: BucketName,
     pub(super) key: ObjectKey,
     pub(super) kms_key_id: Option<String>,
-    owner: Option<String>,
+    pub(super) owner: Option<String>,
 }
 
 /// What has to hold for a write to happen.
