@@ -92,7 +92,7 @@ fn an_account_that_is_not_allowed_is_not_touched() {
     cloud.aws.forget_calls();
     cloud.apply(&[&keys(&bucket)]).ok().unwrap();
     // What the store makes of the conditions of a write is found out once.
-    assert_eq!(actions(&cloud), ["GetCallerIdentity", "HeadObject", "PutObject", "PutObject"]);
+    assert_eq!(actions(&cloud), ["GetCallerIdentity", "HeadObject", "PutObject", "PutObject", "ListObjectsV2"]);
 }
 
 #[test]
