@@ -45,7 +45,7 @@
 //! # }
 //! ```
 //!
-//! Read the rooms in this order: [`path`], [`key`], [`secret`], [`cidr`], [`backoff`] are the words, pure and small. [`ssh`], [`postgres`] and
+//! Read the rooms in this order: [`path`], [`key`], [`secret`], [`cidr`], [`backoff`] are the words, pure and small. [`ssh`], [`tls`], [`postgres`] and
 //! `aws`, behind the feature of that name, talk to one kind of peer each. [`check`] walks a route. [`provider`] is what Terraform wants, [`tfplugin`] what it says;
 //! `cli`, behind the feature of that name, is the program `bastion`.
 
@@ -63,3 +63,4 @@ pub mod provider;
 pub mod secret;
 pub mod ssh;
 pub mod tfplugin;
+pub mod tls;

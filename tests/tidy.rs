@@ -15,11 +15,12 @@ fn doors() -> BTreeMap<&'static str, Vec<&'static str>> {
     for word in &words {
         doors.insert(*word, words.clone());
     }
-    for world in ["ssh", "postgres", "aws"] {
+    for world in ["ssh", "tls", "aws"] {
         doors.insert(world, words.clone());
     }
+    doors.insert("postgres", [words.clone(), vec!["tls"]].concat());
     doors.insert("tfplugin", words.clone());
-    doors.insert("check", [words.clone(), vec!["ssh", "postgres"]].concat());
+    doors.insert("check", [words.clone(), vec!["ssh", "tls", "postgres"]].concat());
     doors.insert("cli", [words.clone(), vec!["ssh", "postgres", "check"]].concat());
     doors.insert("provider", [words, vec!["ssh", "postgres", "aws", "check", "tfplugin"]].concat());
     doors

@@ -3,8 +3,9 @@
 use crate::path::cause::{Cause, Tried};
 use crate::path::heard::Heard;
 use crate::path::stage::Stage;
-use crate::postgres::{self, CertificateProblem, Encryption, LoginError, ReadyError, TlsError};
+use crate::postgres::{self, Encryption, LoginError, ReadyError, TlsError};
 use crate::ssh::error::{AuthenticateError, ConnectError, ForwardError, HandshakeError, HoldError, ResolveError};
+use crate::tls::{self, CertificateProblem};
 
 /// One failed try: what is wrong and what was heard. Becomes a diagnosis when nothing heals it.
 #[derive(Clone)]
@@ -59,11 +60,20 @@ fn of_tls(error: TlsError) -> Failure {
         TlsError::NotOffered => Failure::new(Cause::TlsNotOffered, Heard::from_text("N")),
         TlsError::NotPostgres { heard } => Failure::new(Cause::NotPostgres, heard),
         TlsError::ServerError { heard } => Failure::new(Cause::TlsServerError, heard),
-        TlsError::Certificate(problem) => of_certificate(problem),
-        TlsError::ClientCertificateRefused { heard } => Failure::new(Cause::ClientCertificateRefused, heard),
-        TlsError::Alert { heard } | TlsError::Handshake { heard } => Failure::new(Cause::TlsFailed, heard),
-        TlsError::Cut => Failure::new(Cause::TlsFailed, None),
+        TlsError::Handshake(error) => of_tls_handshake(error),
         TlsError::Flood => Failure::new(Cause::NotPostgres, Heard::from_text("more than any Postgres sends")),
+    }
+}
+
+/// What the handshake inside a stream reports, whoever speaks in it.
+fn of_tls_handshake(error: tls::HandshakeError) -> Failure {
+    match error {
+        tls::HandshakeError::NotTls { heard } => Failure::new(Cause::NotPostgres, heard),
+        tls::HandshakeError::Certificate(problem) => of_certificate(problem),
+        tls::HandshakeError::ClientCertificateRefused { heard } => Failure::new(Cause::ClientCertificateRefused, heard),
+        tls::HandshakeError::Alert { heard } | tls::HandshakeError::Failed { heard } => Failure::new(Cause::TlsFailed, heard),
+        tls::HandshakeError::Cut => Failure::new(Cause::TlsFailed, None),
+        tls::HandshakeError::Flood => Failure::new(Cause::NotPostgres, Heard::from_text("more than any Postgres sends")),
     }
 }
 
@@ -289,7 +299,7 @@ mod tests {
             (of_handshake(HandshakeError::NotStrict { cipher: String::new() }), Cause::NotStrict),
             (of_forward(ForwardError::Shortage { heard: heard() }), Cause::ForwardShortage),
             (of_forward(ForwardError::UnknownType { heard: heard() }), Cause::ForwardProhibited),
-            (of_tls(TlsError::Certificate(CertificateProblem::BadSignature)), Cause::CertificateBad),
+            (of_certificate(CertificateProblem::BadSignature), Cause::CertificateBad),
             (of_login(LoginError::EncryptionRequired { heard: heard() }), Cause::EncryptionRequired),
             (of_login(LoginError::ServerUnproven), Cause::ServerUnproven),
             (of_login(LoginError::ChannelBinding { heard: heard() }), Cause::ServerUnproven),

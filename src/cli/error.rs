@@ -109,7 +109,10 @@ impl CliError {
 const fn where_to_give(error: &TlsSettingsError) -> &'static str {
     match error {
         TlsSettingsError::RootCertMissing => "; authorities are given with --sslrootcert FILE",
-        TlsSettingsError::RootCert(_) | TlsSettingsError::ClientCert(_) | TlsSettingsError::ClientKey(_) => "",
+        TlsSettingsError::SystemNeedsVerifyFull
+        | TlsSettingsError::RootCert(_)
+        | TlsSettingsError::ClientCert(_)
+        | TlsSettingsError::ClientKey(_) => "",
     }
 }
 

@@ -13,11 +13,12 @@ use tokio_postgres::{Client, Config};
 
 use crate::path::heard::Heard;
 use crate::secret::Secret;
+use crate::tls::Encrypted;
 
 use super::error::{LoginError, ReadyError};
 use super::readiness::misread;
 use super::refusal::Attempt;
-use super::secured::{Encrypted, Secured};
+use super::secured::Secured;
 use super::watched::{Finished, Watched};
 
 /// What `pg_stat_activity` and the server's log show, so that whoever reads them knows who was there.
@@ -152,9 +153,9 @@ mod tests {
     use super::*;
     use crate::path::stage::Stage;
     use crate::postgres::error::{ConnectionLimit, Unavailability};
-    use crate::postgres::secured::Bounded;
     use crate::postgres::sslmode::Encryption;
     use crate::postgres::testing::{AUTHENTICATED, error_response, message, read_startup};
+    use crate::tls::Bounded;
 
     const WITHIN: Duration = Duration::from_secs(5);
     const PASSWORD: &str = "correct horse";

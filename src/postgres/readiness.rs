@@ -10,11 +10,11 @@ use tokio_postgres::Row;
 use tokio_postgres::types::{FromSql, Type};
 
 use crate::secret::Secret;
+use crate::tls::is_flood;
 
 use super::error::ReadyError;
 use super::login::Connection;
 use super::refusal::{quote, sqlstate};
-use super::secured::is_flood;
 use super::table_name::{self, TableName};
 use crate::path::finding::Finding;
 
@@ -230,8 +230,9 @@ mod tests {
     use super::*;
     use crate::path::heard::Heard;
     use crate::postgres::login::{Role, login};
-    use crate::postgres::secured::{Bounded, Secured};
+    use crate::postgres::secured::Secured;
     use crate::postgres::testing::{AUTHENTICATED, error_response, message, read_startup};
+    use crate::tls::Bounded;
 
     const WITHIN: Duration = Duration::from_secs(5);
     const READY: &[u8] = b"Z\0\0\0\x05I";

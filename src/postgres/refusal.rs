@@ -8,10 +8,9 @@ use tokio_postgres::error::DbError;
 use crate::path::heard::Heard;
 use crate::path::stage::Stage;
 use crate::secret::Secret;
+use crate::tls::{alert_name, concerns_client_certificate, is_flood, tls_error};
 
 use super::error::{ConnectionLimit, LoginError, Unavailability};
-use super::negotiate::{alert_name, concerns_client_certificate, tls_error};
-use super::secured::is_flood;
 use super::sslmode::Encryption;
 use super::watched::Seen;
 

@@ -3,6 +3,8 @@
 use std::fmt;
 use std::str::FromStr;
 
+use crate::tls::HandshakeError;
+
 use super::error::{Error, LoginError, TlsError};
 
 /// libpq's `sslmode`, with libpq's names.
@@ -96,12 +98,9 @@ pub const fn falls_back(mode: SslMode, tried: Encryption, error: &Error) -> Opti
 
 const fn fails_only_with_tls(error: &TlsError) -> bool {
     match error {
-        TlsError::NotOffered
-        | TlsError::Certificate(_)
-        | TlsError::ClientCertificateRefused { .. }
-        | TlsError::Alert { .. }
-        | TlsError::Handshake { .. }
-        | TlsError::Cut => true,
+        // What speaks no TLS at all is no better in the clear: it is no Postgres.
+        TlsError::Handshake(HandshakeError::NotTls { .. } | HandshakeError::Flood) => false,
+        TlsError::NotOffered | TlsError::Handshake(_) => true,
         // A peer that is silent, gone, flooding or no Postgres at all is no better in the clear.
         TlsError::Silent | TlsError::Closed | TlsError::NotPostgres { .. } | TlsError::ServerError { .. } | TlsError::Flood => false,
     }
@@ -122,7 +121,7 @@ const fn refuses_the_encryption(error: &LoginError) -> bool {
 mod tests {
     use super::*;
     use crate::path::heard::Heard;
-    use crate::postgres::error::CertificateProblem;
+    use crate::tls::CertificateProblem;
 
     #[test]
     fn names_are_libpqs_and_lead_back() {
@@ -146,7 +145,7 @@ mod tests {
         use Encryption::{Plain, Tls};
         let heard = Heard::from_text("words");
         let hba = |tried| Error::Login(LoginError::HbaNoEntry { tried, heard: heard.clone() });
-        let untrusted = Error::Tls(TlsError::Certificate(CertificateProblem::UnknownIssuer));
+        let untrusted = Error::Tls(HandshakeError::Certificate(CertificateProblem::UnknownIssuer).into());
         let password = Error::Login(LoginError::PasswordRefused { heard: heard.clone() });
 
         assert_eq!(falls_back(SslMode::Prefer, Tls, &Error::Tls(TlsError::NotOffered)), Some(Plain));

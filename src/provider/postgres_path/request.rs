@@ -118,6 +118,9 @@ fn tls(arguments: &Arguments<'_>, diagnostics: &mut Diagnostics) -> Option<TlsSe
                     "The certificate's authority is not given",
                     format!("`sslmode = \"{mode}\"` verifies the certificate: give its authority as `sslrootcert`, in PEM, or `system`."),
                 ),
+                TlsSettingsError::SystemNeedsVerifyFull => {
+                    ("sslrootcert", "The authority's certificate cannot be used", "\"system\" needs sslmode verify-full.".to_owned())
+                }
                 TlsSettingsError::RootCert(error) => ("sslrootcert", "The authority's certificate cannot be used", sentence(error)),
                 TlsSettingsError::ClientCert(error) => ("sslcert", "The client certificate cannot be used", sentence(error)),
                 TlsSettingsError::ClientKey(error) => {
