@@ -195,7 +195,7 @@ impl<'a> Walk<'a> {
                     return Ok(self.visit(None, &database.host, database.port).await?);
                 }
                 let connected = self.connect(&database.host, database.port).await?;
-                self.database(connected.into_stream(), encryption).await
+                self.database(connected, encryption).await
             }
         }
     }

@@ -89,6 +89,7 @@ mod tests {
     use super::*;
     use crate::path::heard::Heard;
     use crate::secret::Secret;
+    use crate::ssh::handshake::handshake;
     use crate::ssh::testing::{LONG, SHORT, Server, connected, log_in, pinned, wait_until};
 
     fn key() -> PrivateKey {
@@ -158,7 +159,7 @@ mod tests {
     async fn silence_is_bounded_and_leaves_no_connection() {
         let server = Server::start().await;
         let relay = lab::Relay::start(([127, 0, 0, 1], server.port())).unwrap();
-        let trusted = connected(relay.port()).await.handshake(&pinned(&server.host_key), LONG).await.ok().unwrap();
+        let trusted = handshake(connected(relay.port()).await, &pinned(&server.host_key), LONG).await.ok().unwrap();
         relay.freeze();
         assert_eq!(trusted.authenticate("tf", &key(), SHORT).await.err().unwrap(), AuthenticateError::Silent);
         relay.forward();
@@ -171,7 +172,7 @@ mod tests {
         let relay = lab::Relay::start(([127, 0, 0, 1], server.port())).unwrap();
         for round in 1..4 {
             relay.forward();
-            let trusted = connected(relay.port()).await.handshake(&pinned(&server.host_key), LONG).await.ok().unwrap();
+            let trusted = handshake(connected(relay.port()).await, &pinned(&server.host_key), LONG).await.ok().unwrap();
             relay.freeze();
             assert!(timeout(SHORT, trusted.authenticate("tf", &key(), LONG)).await.is_err());
             relay.forward();

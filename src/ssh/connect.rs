@@ -2,8 +2,11 @@
 
 use std::io;
 use std::net::{IpAddr, Ipv6Addr, SocketAddr};
+use std::pin::Pin;
+use std::task::{Context, Poll, ready};
 use std::time::Duration;
 
+use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
 use tokio::net::{TcpStream, UdpSocket, lookup_host};
 use tokio::time::timeout;
 
@@ -15,16 +18,39 @@ use crate::path::route::{Host, Port};
 /// a server's silence, one that came sooner is an answer.
 const RESOLVER_TRY: Duration = Duration::from_secs(5);
 
-/// An open TCP connection to the first hop. Nothing has been said on it.
-pub struct Connected {
-    pub(super) stream: TcpStream,
+/// An open TCP connection, which acknowledges at once what it reads.
+pub struct Tcp(TcpStream);
+
+/// Acknowledges what was read without the usual delay of 40 ms: sshd does not send the next packet before the last is acknowledged
+/// (measured: opening a channel takes 3 ms instead of 44). Linux forgets the setting, so it is set after each read.
+#[cfg(target_os = "linux")]
+fn acknowledge(stream: &TcpStream) {
+    // Only slower without it.
+    let _set = socket2::SockRef::from(stream).set_tcp_quickack(true);
 }
 
-impl Connected {
-    /// The stream itself, for a peer that does not speak SSH.
-    #[must_use]
-    pub fn into_stream(self) -> TcpStream {
-        self.stream
+#[cfg(not(target_os = "linux"))]
+const fn acknowledge(_stream: &TcpStream) {}
+
+impl AsyncRead for Tcp {
+    fn poll_read(mut self: Pin<&mut Self>, cx: &mut Context<'_>, buf: &mut ReadBuf<'_>) -> Poll<io::Result<()>> {
+        ready!(Pin::new(&mut self.0).poll_read(cx, buf))?;
+        acknowledge(&self.0);
+        Poll::Ready(Ok(()))
+    }
+}
+
+impl AsyncWrite for Tcp {
+    fn poll_write(mut self: Pin<&mut Self>, cx: &mut Context<'_>, buf: &[u8]) -> Poll<io::Result<usize>> {
+        Pin::new(&mut self.0).poll_write(cx, buf)
+    }
+
+    fn poll_flush(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
+        Pin::new(&mut self.0).poll_flush(cx)
+    }
+
+    fn poll_shutdown(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
+        Pin::new(&mut self.0).poll_shutdown(cx)
     }
 }
 
@@ -78,7 +104,7 @@ fn of_lookup(error: &io::Error) -> ResolveError {
 ///
 /// The first address's error, when none answers; "no route" only if that is so of all of them: a machine without IPv6 meets it at every
 /// name that has both kinds of address, and it says nothing about the other kind.
-pub async fn connect(addresses: &[SocketAddr], within: Duration) -> Result<Connected, ConnectError> {
+pub async fn connect(addresses: &[SocketAddr], within: Duration) -> Result<Tcp, ConnectError> {
     let deadline = tokio::time::Instant::now() + within;
     let mut first: Option<ConnectError> = None;
     for (position, address) in addresses.iter().enumerate() {
@@ -88,7 +114,7 @@ pub async fn connect(addresses: &[SocketAddr], within: Duration) -> Result<Conne
             Ok(Ok(stream)) => {
                 // Without it, each of our small messages waits for the acknowledgement of the last: 45 ms at the login alone (measured).
                 let _set = stream.set_nodelay(true);
-                return Ok(Connected { stream });
+                return Ok(Tcp(stream));
             }
             Ok(Err(error)) => first = Some(more_telling(first, of_connect(&error))),
             Err(_) => first = Some(more_telling(first, ConnectError::Silent)),
@@ -138,8 +164,8 @@ mod tests {
         let open = listener.local_addr().unwrap();
         let closed = at(lab::free_port().unwrap());
         let connected = connect(&[closed, open], LONG).await.ok().unwrap();
-        assert_eq!(connected.stream.peer_addr().unwrap(), open);
-        assert!(connected.stream.nodelay().unwrap());
+        assert_eq!(connected.0.peer_addr().unwrap(), open);
+        assert!(connected.0.nodelay().unwrap());
     }
 
     #[tokio::test]

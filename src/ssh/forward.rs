@@ -123,7 +123,8 @@ mod tests {
 
     use super::*;
     use crate::key::PrivateKey;
-    use crate::ssh::testing::{LONG, SHORT, Server, log_in};
+    use crate::ssh::handshake::handshake;
+    use crate::ssh::testing::{LONG, SHORT, Server, log_in, pinned};
 
     async fn to(session: &Session, host: &str, within: Duration) -> Result<Channel, ForwardError> {
         session.open(&host.parse().unwrap(), Port::POSTGRES, within).await
@@ -152,6 +153,23 @@ mod tests {
         drop(dropped);
         server.notes.until("closed echo", 2).await;
         assert!(session.is_alive());
+    }
+
+    #[tokio::test]
+    async fn a_session_runs_over_a_channel_of_another() {
+        let (outer, inner) = (Server::start().await, Server::start().await);
+        let hop = outer.session().await;
+        let port = Port::try_from(i64::from(inner.port())).unwrap();
+        let channel = hop.open(&"127.0.0.1".parse().unwrap(), port, LONG).await.ok().unwrap();
+        let trusted = handshake(channel, &pinned(&inner.host_key), LONG).await.ok().unwrap();
+        let session = trusted.authenticate("tf", &PrivateKey::generate_ed25519().unwrap(), LONG).await.ok().unwrap();
+        let mut echo = to(&session, "echo", LONG).await.ok().unwrap();
+        echo.write_all(b"through two").await.unwrap();
+        let mut heard = [0; 11];
+        echo.read_exact(&mut heard).await.unwrap();
+        assert_eq!(&heard, b"through two");
+        drop(hop);
+        assert_eq!(echo.read(&mut [0]).await.unwrap_or(0), 0, "what runs over a session ends with it");
     }
 
     #[tokio::test]

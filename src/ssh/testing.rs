@@ -16,8 +16,9 @@ use tokio::net::{TcpListener, TcpStream};
 use tokio::sync::Notify;
 use tokio::task::JoinHandle;
 
-use super::connect::{Connected, connect, resolve};
+use super::connect::{Tcp, connect, resolve};
 use super::error::{AuthenticateError, HandshakeError};
+use super::handshake::handshake;
 use super::session::Session;
 use crate::key::{HostKeys, PrivateKey, PublicKey};
 use crate::path::route::Port;
@@ -66,7 +67,7 @@ pub(super) async fn says_and_closes(words: &'static str) -> Peer {
     .await
 }
 
-pub(super) async fn connected(port: u16) -> Connected {
+pub(super) async fn connected(port: u16) -> Tcp {
     let port = Port::try_from(i64::from(port)).unwrap();
     let addresses = resolve(&"127.0.0.1".parse().unwrap(), port, LONG).await.unwrap();
     connect(&addresses, LONG).await.unwrap()
@@ -158,7 +159,7 @@ impl Server {
     }
 
     pub(super) async fn handshake(&self, host_keys: &HostKeys) -> Result<super::handshake::Trusted, HandshakeError> {
-        connected(self.port()).await.handshake(host_keys, LONG).await
+        handshake(connected(self.port()).await, host_keys, LONG).await
     }
 
     /// A session of a user with a key of their own.
@@ -169,7 +170,7 @@ impl Server {
 
 /// Logs in by way of any port.
 pub(super) async fn log_in(port: u16, host_key: &PublicKey, user: &str, key: &PrivateKey) -> Result<Session, AuthenticateError> {
-    let trusted = connected(port).await.handshake(&pinned(host_key), LONG).await.ok().unwrap();
+    let trusted = handshake(connected(port).await, &pinned(host_key), LONG).await.ok().unwrap();
     trusted.authenticate(user, key, LONG).await
 }
 
@@ -196,12 +197,13 @@ impl Handler for Plan {
         Ok(Auth::Accept)
     }
 
-    /// The host's name says what becomes of the channel: `echo`, `late`, `silent`, `prohibited`, or refused in words with the name.
+    /// The host's name says what becomes of the channel: `echo`, `late`, `silent`, `prohibited`, a port of loopback, or refused in words with
+    /// the name.
     async fn channel_open_direct_tcpip(
         &mut self,
         channel: ServerChannel<Msg>,
         host: &str,
-        _port: u32,
+        port: u32,
         _originator: &str,
         _originator_port: u32,
         reply: ChannelOpenHandle,
@@ -214,6 +216,12 @@ impl Handler for Plan {
             "silent" => drop(tokio::spawn(async move {
                 std::future::pending::<()>().await;
                 drop((channel, reply));
+            })),
+            "127.0.0.1" => drop(tokio::spawn(async move {
+                let port = u16::try_from(port).unwrap();
+                let mut target = TcpStream::connect((Ipv4Addr::LOCALHOST, port)).await.unwrap();
+                reply.accept().await;
+                let _copied = tokio::io::copy_bidirectional(&mut channel.into_stream(), &mut target).await;
             })),
             "prohibited" => reply.reject(ChannelOpenFailure::AdministrativelyProhibited).await,
             _ => reply.reject(ChannelOpenFailure::Other { code: 2, reason: format!("{host}: Connection refused") }).await,

@@ -11,9 +11,9 @@ use crate::key::HostKeys;
 use crate::path::cause::Cause;
 use crate::path::route::{Bastion, Endpoint, Host, Port};
 use crate::path::stage::Stage;
-use crate::ssh::connect::{self, Connected};
+use crate::ssh::connect::{self, Tcp};
 use crate::ssh::error::HandshakeError;
-use crate::ssh::handshake::Trusted;
+use crate::ssh::handshake::{Trusted, handshake};
 
 /// How long before the check's own end a handshake is asked what it has heard: what is dropped in its midst cannot say. Far more than
 /// a timer is late, far less than anybody notices.
@@ -27,22 +27,22 @@ impl Walk<'_> {
         Ok(addresses)
     }
 
-    pub(super) async fn connect(&self, host: &Host, port: Port) -> Result<Connected, Failure> {
+    pub(super) async fn connect(&self, host: &Host, port: Port) -> Result<Tcp, Failure> {
         let addresses = self.resolve(host, port).await?;
         self.connect_to(&addresses, host, port).await
     }
 
-    pub(super) async fn connect_to(&self, addresses: &[SocketAddr], host: &Host, port: Port) -> Result<Connected, Failure> {
+    pub(super) async fn connect_to(&self, addresses: &[SocketAddr], host: &Host, port: Port) -> Result<Tcp, Failure> {
         self.begin(Stage::Connect);
         let connected = connect::connect(addresses, self.patience.connect).await.map_err(of_connect)?;
         self.pass(Stage::Connect, Endpoint(host, port).to_string());
         Ok(connected)
     }
 
-    pub(super) async fn shake_hands(&self, connected: Connected, bastion: &Bastion) -> Result<Trusted, Failure> {
+    pub(super) async fn shake_hands(&self, stream: Tcp, bastion: &Bastion) -> Result<Trusted, Failure> {
         self.begin(Stage::Handshake);
         let within = self.patience.handshake.min(self.deadline.saturating_duration_since(Instant::now()).saturating_sub(LAST_WORDS));
-        let trusted = match connected.handshake(&bastion.host_keys, within).await {
+        let trusted = match handshake(stream, &bastion.host_keys, within).await {
             Err(HandshakeError::Silent { heard }) if within < self.patience.handshake => {
                 // The check's own end is near: it is what ends the walk, and this is what it can quote.
                 self.remember(&Failure::new(Cause::OutOfTime { stage: Stage::Handshake }, heard.clone()));
