@@ -64,3 +64,4 @@ pub mod secret;
 pub mod ssh;
 pub mod tfplugin;
 pub mod tls;
+pub mod way;

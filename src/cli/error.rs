@@ -8,7 +8,7 @@ use super::exit::Exit;
 use super::url::UrlError;
 use crate::key::{KeyError, PermitOpenError, PublicKeyError};
 use crate::path::cause::Cause;
-use crate::path::route::{Endpoint, Host, HostError, Port};
+use crate::path::route::{Address, HostError};
 use crate::path::stage::Stage;
 use crate::postgres::TlsSettingsError;
 use crate::ssh::known_hosts::KnownHostsError;
@@ -44,16 +44,16 @@ pub(super) enum CliError {
     Table(String),
     #[error(
         "no host key is pinned, so nobody can tell the bastion from somebody in between: give --host-key or --known-hosts \
-         (`bastion scan {endpoint}` shows what it presents, to be compared on the bastion itself)", endpoint = Endpoint(.host, *.port)
+         (`bastion scan {endpoint}` shows what it presents, to be compared on the bastion itself)", endpoint = .at
     )]
-    NothingPinned { host: Host, port: Port },
+    NothingPinned { at: Address },
     #[error("the bastion's host key: {0}")]
     HostKeys(KnownHostsError),
     #[error(
         "{flag}: {path}: no host key of the bastion is in it; `bastion scan {endpoint}` prints the line, to be compared on the bastion itself",
-        path = path.display(), endpoint = Endpoint(.host, *.port)
+        path = path.display(), endpoint = .at
     )]
-    NotInFile { flag: &'static str, path: PathBuf, host: Host, port: Port },
+    NotInFile { flag: &'static str, path: PathBuf, at: Address },
     #[error("{path}: {error}", path = path.display())]
     Key { path: PathBuf, error: KeyError },
     #[error("{path}: {error}", path = path.display())]

@@ -100,6 +100,8 @@ pub enum Cause {
     SessionLost,
     /// The bastion cannot resolve the database's name.
     DialNameUnknown,
+    /// The bastion's resolver does not answer.
+    DialResolverSilent,
     /// The database's port refuses the bastion.
     DialRefused,
     /// The bastion has no route to the database.
@@ -110,6 +112,8 @@ pub enum Cause {
     DialFailed,
     /// Opened and closed without a word.
     DialClosed,
+    /// Connected directly, and closed without a word.
+    PostgresClosed,
     /// No answer to the first message of Postgres.
     PostgresSilent,
     /// Something else answers.
@@ -225,10 +229,15 @@ impl Cause {
             | Self::AuthenticateClosed
             | Self::AuthenticateSilent => Stage::Authenticate,
             Self::ForwardProhibited | Self::ForwardShortage | Self::SessionLost => Stage::Forward,
-            Self::DialNameUnknown | Self::DialRefused | Self::DialUnreachable | Self::DialSilent | Self::DialFailed | Self::DialClosed => {
-                Stage::Dial
-            }
-            Self::PostgresSilent
+            Self::DialNameUnknown
+            | Self::DialResolverSilent
+            | Self::DialRefused
+            | Self::DialUnreachable
+            | Self::DialSilent
+            | Self::DialFailed
+            | Self::DialClosed => Stage::Dial,
+            Self::PostgresClosed
+            | Self::PostgresSilent
             | Self::NotPostgres
             | Self::TlsNotOffered
             | Self::TlsServerError
@@ -338,11 +347,12 @@ impl Cause {
             Self::PublicKeyNotOffered => "public-key-not-offered",
             Self::SecondFactor => "second-factor",
             Self::TooManyTries => "too-many-tries",
-            Self::AuthenticateClosed | Self::DialClosed => "closed",
+            Self::AuthenticateClosed | Self::DialClosed | Self::PostgresClosed => "closed",
             Self::ForwardProhibited => "prohibited",
             Self::ForwardShortage => "shortage",
             Self::SessionLost => "session-lost",
             Self::DialNameUnknown => "name-unknown",
+            Self::DialResolverSilent => "resolver-silent",
             Self::PostgresSilent | Self::LoginSilent | Self::HoldSilent => "silent",
             Self::NotPostgres => "not-postgres",
             Self::TlsNotOffered => "not-offered",

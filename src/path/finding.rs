@@ -1,7 +1,5 @@
 //! What a database can lack for its use, and the words about it.
 
-use super::route::Database;
-
 /// One thing that is missing. Tables are named as they were asked for.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Finding {
@@ -87,8 +85,8 @@ impl Finding {
 
     /// What mends it.
     #[must_use]
-    pub fn remedy(&self, database: &Database, publication: Option<&str>) -> String {
-        let role = quoted(&database.user);
+    pub fn remedy(&self, role: &str, publication: Option<&str>) -> String {
+        let role = quoted(role);
         match self {
             Self::WalLevel { .. } => {
                 "ALTER SYSTEM SET wal_level = 'logical'; and restart (RDS: rds.logical_replication = 1 in the parameter group)".to_owned()

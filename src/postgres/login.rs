@@ -16,8 +16,7 @@ use crate::secret::Secret;
 use crate::tls::Encrypted;
 
 use super::error::{LoginError, ReadyError};
-use super::readiness::misread;
-use super::refusal::Attempt;
+use super::refusal::{Attempt, misread};
 use super::secured::Secured;
 use super::watched::{Finished, Watched};
 

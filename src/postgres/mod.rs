@@ -5,6 +5,7 @@
 //! Where `sslmode` allows two tries, [`falls_back`] says whether the second one is due.
 
 mod error;
+mod fall_back;
 mod login;
 mod negotiate;
 mod readiness;
@@ -18,10 +19,11 @@ mod tls;
 mod watched;
 
 pub use error::{ConnectionLimit, Error, LoginError, ReadyError, TlsError, TlsSettingsError, Unavailability};
+pub use fall_back::falls_back;
 pub use login::{Connection, Role, login};
 pub use negotiate::negotiate;
 pub use readiness::Readiness;
 pub use secured::Secured;
-pub use sslmode::{Encryption, SslMode, UnknownSslMode, falls_back};
+pub use sslmode::{Encryption, SslMode, UnknownSslMode};
 pub use table_name::is_table_name;
 pub use tls::TlsSettings;

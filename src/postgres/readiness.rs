@@ -1,7 +1,5 @@
 //! The `ready` stage: whether the database can be read from, by privileges, publication and replication. Reads catalogs, changes nothing.
 
-use std::error::Error as _;
-use std::io;
 use std::time::Duration;
 
 use futures_util::future::{OptionFuture, try_join3};
@@ -9,12 +7,9 @@ use tokio::time::timeout;
 use tokio_postgres::Row;
 use tokio_postgres::types::{FromSql, Type};
 
-use crate::secret::Secret;
-use crate::tls::is_flood;
-
 use super::error::ReadyError;
 use super::login::Connection;
-use super::refusal::{quote, sqlstate};
+use super::refusal::{misread, quote};
 use super::table_name::{self, TableName};
 use crate::path::finding::Finding;
 
@@ -188,31 +183,6 @@ impl Connection {
             told => told,
         }
     }
-}
-
-/// What the driver's error means, in a question or between two.
-pub(super) fn misread(error: &tokio_postgres::Error, password: Option<&Secret<String>>) -> ReadyError {
-    if let Some(refused) = error.as_db_error() {
-        return match refused.code().code() {
-            // The server, or its administrator, ends the session: what was asked is not at fault.
-            "57P01" | "57P02" | "57P05" => ReadyError::Closed,
-            code => ReadyError::Refused { sqlstate: sqlstate(code), heard: quote(refused.message(), password) },
-        };
-    }
-    if error.is_closed() {
-        return ReadyError::Closed;
-    }
-    match error.source().and_then(|cause| cause.downcast_ref::<io::Error>()) {
-        Some(cause) if is_flood(cause) => ReadyError::Flood,
-        Some(cause) if is_of_stream(error, cause) => ReadyError::Closed,
-        _ => ReadyError::Protocol,
-    }
-}
-
-/// Whether the stream broke, rather than what came over it: the driver's text is all that tells its kinds apart.
-fn is_of_stream(error: &tokio_postgres::Error, cause: &io::Error) -> bool {
-    error.to_string() == "error communicating with the server"
-        && !matches!(cause.kind(), io::ErrorKind::InvalidInput | io::ErrorKind::InvalidData)
 }
 
 async fn transposed<T>(question: OptionFuture<impl Future<Output = Result<T, ReadyError>>>) -> Result<Option<T>, ReadyError> {

@@ -16,6 +16,13 @@ pub struct TlsSettings {
     trust: Trust,
 }
 
+/// `require` without authorities.
+impl Default for TlsSettings {
+    fn default() -> Self {
+        Self { mode: SslMode::Require, trust: Trust::new(Demand::Nothing, Roots::default(), None) }
+    }
+}
+
 impl TlsSettings {
     /// Takes the arguments as a user gives them.
     ///

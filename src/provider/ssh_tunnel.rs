@@ -8,19 +8,18 @@ use std::time::Duration;
 use super::tunnel::{self, TunnelModel, sentence};
 use super::tunnel_key::{KeyNames, TunnelKey};
 use super::{Shared, fault, of_diagnosis, walk};
-use crate::check::{Request, Tunnel, TunnelError, open_tunnel};
+use crate::check::{Request, TunnelError, open_tunnel};
 use crate::path::cause::Cause;
 use crate::path::diagnosis::Diagnosis;
 use crate::path::duration;
-use crate::path::route::{Database, Host, Port, Route};
-use crate::path::stage::Stage;
-use crate::postgres::{Readiness, SslMode, TlsSettings};
+use crate::path::route::{Address, Port, Route, Target};
 use crate::secret::Secret;
 use crate::tfplugin::attribute_path::AttributePath;
 use crate::tfplugin::diagnostic::Diagnostics;
 use crate::tfplugin::kind::{Call, Ephemeral, Opened, Private};
 use crate::tfplugin::model::{Attr, model};
 use crate::tfplugin::schema::{Attribute, Schema, nested_single, number, string};
+use crate::way::Tunnel;
 
 model! {
     /// The ephemeral resource's configuration and result.
@@ -55,7 +54,7 @@ impl Model {
     }
 
     /// Where it leads and how patiently it is opened, if all of it is known and right.
-    fn target(&self, diagnostics: &mut Diagnostics) -> Option<(Host, Port, Duration)> {
+    fn target(&self, diagnostics: &mut Diagnostics) -> Option<(Address, Duration)> {
         let host = tunnel::host(&self.remote_host, &AttributePath::of("remote_host"), diagnostics);
         let port = tunnel::port(&self.remote_port, Port::POSTGRES, &AttributePath::of("remote_port"), diagnostics);
         let timeout = match &self.timeout {
@@ -65,24 +64,21 @@ impl Model {
                 .map_err(|error| diagnostics.error(AttributePath::of("timeout"), "The timeout is not a duration", sentence(&error)))
                 .ok(),
         };
-        Some((host?, port?, timeout?))
+        Some((Address::new(host?, port?), timeout?))
     }
 
     async fn request(&self, shared: &Shared) -> Result<Request, Diagnostics> {
         let mut diagnostics = Diagnostics::new();
         let target = self.target(&mut diagnostics);
-        let bastion = self.ssh_tunnel.known().and_then(|tunnel| tunnel::parse(tunnel, &AttributePath::of("ssh_tunnel"), &mut diagnostics));
+        let hop = self.ssh_tunnel.known().and_then(|tunnel| tunnel::parse(tunnel, &AttributePath::of("ssh_tunnel"), &mut diagnostics));
         if diagnostics.has_errors() {
             return Err(named(diagnostics));
         }
-        let (Some((host, port, timeout)), Some(bastion)) = (target, bastion) else {
+        let (Some((to, timeout)), Some(hop)) = (target, hop) else {
             return Err(fault("a tunnel was to be opened with unknown values"));
         };
         let key = self.tunnel_key().open(&shared.keyring).await?;
-        // Nobody logs in to what is behind the bastion: no name, no password, no TLS.
-        let tls = TlsSettings::new(SslMode::Disable, None, None).map_err(|_| fault("no TLS is wrong TLS"))?;
-        let route = Route { bastion: Some(bastion), database: Database { host, port, user: String::new(), name: String::new() } };
-        Ok(Request { route, key, password: None, tls, readiness: Readiness::default(), timeout, until: Some(Stage::Dial) })
+        Ok(Request { keys: key.into_iter().collect(), timeout, ..Request::new(Route::new(vec![hop], Target::Tcp(to))) })
     }
 }
 
@@ -147,11 +143,11 @@ impl Ephemeral for SshTunnel {
 
     async fn open(&self, call: &Call<Model>, config: Model) -> Result<Opened<Model>, Diagnostics> {
         let request = config.request(&self.shared).await?;
-        let name = request.route.database.host.to_string();
+        let name = request.route.target.as_ref().map_or_else(String::new, |target| target.at().host.to_string());
         let opened = open_tunnel(request, &self.shared.sessions, &walk::log(&name), &call.cancelled).await;
-        let tunnel = opened.map_err(|error| match error {
+        let tunnel = opened.map(|opened| opened.tunnel).map_err(|error| match error {
             TunnelError::Path(diagnosis) => of_diagnosis(&diagnosis, at(&diagnosis)),
-            TunnelError::Listen(_) => {
+            TunnelError::Listen(_) | TunnelError::NoTarget => {
                 let mut diagnostics = Diagnostics::new();
                 diagnostics.error(AttributePath::root(), "This machine has no port for the tunnel", sentence(&error));
                 diagnostics
@@ -195,10 +191,10 @@ fn named(diagnostics: Diagnostics) -> Diagnostics {
 
 /// The argument to look at first.
 fn at(diagnosis: &Diagnosis) -> AttributePath {
-    match (diagnosis.stage(), &diagnosis.cause) {
-        (_, Cause::OutOfTime { .. }) => AttributePath::of("timeout"),
-        (_, Cause::Interrupted { .. }) => AttributePath::root(),
-        (stage, _) if stage < Stage::Forward => AttributePath::of("ssh_tunnel"),
+    match diagnosis.cause {
+        Cause::OutOfTime { .. } => AttributePath::of("timeout"),
+        Cause::Interrupted { .. } => AttributePath::root(),
+        _ if diagnosis.at.leg < diagnosis.route.hops.len() => AttributePath::of("ssh_tunnel"),
         _ => AttributePath::of("remote_host"),
     }
 }

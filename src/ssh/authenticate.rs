@@ -27,11 +27,11 @@ impl Trusted {
         match logged_in {
             Ok(()) => {
                 transcript.logged_in();
-                Ok(Session::new(handle, events, hold))
+                Ok(Session::new(handle, events, hold, transcript))
             }
             Err(error) => {
                 // The same goodbye as for a session.
-                drop(Session::new(handle, events, hold));
+                drop(Session::new(handle, events, hold, transcript));
                 Err(error)
             }
         }

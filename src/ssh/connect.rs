@@ -1,7 +1,7 @@
 //! From a name to an open TCP connection.
 
-use std::io;
-use std::net::{IpAddr, Ipv6Addr, SocketAddr};
+use std::io::{self, IoSlice};
+use std::net::{Ipv6Addr, SocketAddr};
 use std::pin::Pin;
 use std::task::{Context, Poll, ready};
 use std::time::Duration;
@@ -12,11 +12,11 @@ use tokio::time::timeout;
 
 use super::error::{ConnectError, ResolveError};
 use crate::path::heard::Heard;
-use crate::path::route::{Host, Port};
+use crate::path::route::Address;
 
 /// How long the system's resolver waits for one answer before it asks again (resolv.conf(5), `timeout`). A failure that took so long is
 /// a server's silence, one that came sooner is an answer.
-const RESOLVER_TRY: Duration = Duration::from_secs(5);
+pub(crate) const RESOLVER_TRY: Duration = Duration::from_secs(5);
 
 /// An open TCP connection, which acknowledges at once what it reads.
 pub struct Tcp(TcpStream);
@@ -45,6 +45,14 @@ impl AsyncWrite for Tcp {
         Pin::new(&mut self.0).poll_write(cx, buf)
     }
 
+    fn poll_write_vectored(mut self: Pin<&mut Self>, cx: &mut Context<'_>, bufs: &[IoSlice<'_>]) -> Poll<io::Result<usize>> {
+        Pin::new(&mut self.0).poll_write_vectored(cx, bufs)
+    }
+
+    fn is_write_vectored(&self) -> bool {
+        self.0.is_write_vectored()
+    }
+
     fn poll_flush(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
         Pin::new(&mut self.0).poll_flush(cx)
     }
@@ -59,7 +67,8 @@ impl AsyncWrite for Tcp {
 /// # Errors
 ///
 /// [`ResolveError`], by what the operating system says.
-pub async fn resolve(host: &Host, port: Port, within: Duration) -> Result<Vec<SocketAddr>, ResolveError> {
+pub async fn resolve(to: &Address, within: Duration) -> Result<Vec<SocketAddr>, ResolveError> {
+    let Address { host, port } = to;
     let asked = tokio::time::Instant::now();
     let found = timeout(within, lookup_host((host.as_str(), port.get()))).await.map_err(|_| ResolveError::Silent)?;
     let addresses: Vec<_> = match found.map_err(|error| of_lookup(&error)) {
@@ -69,8 +78,7 @@ pub async fn resolve(host: &Host, port: Port, within: Duration) -> Result<Vec<So
     if addresses.is_empty() {
         return Err(ResolveError::NotFound { heard: Heard::from_text("no address") });
     }
-    let literal = host.as_str().parse::<IpAddr>().is_ok();
-    if !literal && addresses.iter().all(SocketAddr::is_ipv6) {
+    if host.is_name() && addresses.iter().all(SocketAddr::is_ipv6) {
         has_route(&addresses).await?;
     }
     Ok(addresses)

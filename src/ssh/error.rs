@@ -205,9 +205,12 @@ pub enum ForwardError {
         /// The server's words.
         heard: Heard,
     },
-    /// No answer in time: the bastion waits for the database.
+    /// No answer in time, from a server that is there: it waits for the target.
     #[error("no answer to the channel request")]
     Silent,
+    /// No answer in time to anything: the server is gone, or does nothing else while it looks the target's name up, as sshd.
+    #[error("no answer to the channel request, nor to a keepalive")]
+    Unresponsive,
     /// The session ended.
     #[error("the session ended: {heard}")]
     SessionLost {

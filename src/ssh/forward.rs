@@ -3,51 +3,72 @@
 use std::io;
 use std::pin::Pin;
 use std::sync::Arc;
-use std::task::{Context, Poll};
+use std::task::{Context, Poll, ready};
 use std::time::Duration;
 
 use russh::client::{Handle, Msg};
-use russh::{ChannelOpenFailure, ChannelStream};
+use russh::{ChannelId, ChannelOpenFailure, ChannelStream};
 use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
-use tokio::time::timeout;
+use tokio::task::JoinHandle;
+use tokio::time::{Instant, timeout};
+use tokio_util::sync::WaitForCancellationFutureOwned;
 
-use super::client::{Client, Events};
+use super::client::{Client, End, Events};
 use super::error::ForwardError;
-use super::session::{Session, UNANSWERED};
+use super::session::Session;
 use crate::path::heard::Heard;
-use crate::path::route::{Host, Port};
+use crate::path::route::Address;
 
 /// A stream through the bastion. Closes its channel when dropped; the session stays up for others.
 pub struct Channel {
     /// There until the drop.
     stream: Option<ChannelStream<Msg>>,
+    id: ChannelId,
+    events: Arc<Events>,
+    /// The session's own end.
+    gone: Pin<Box<WaitForCancellationFutureOwned>>,
+    /// Whether all that came has been read.
+    drained: bool,
     runtime: tokio::runtime::Handle,
 }
 
+/// A channel that was asked for.
+pub struct Opening<'a> {
+    session: &'a Session,
+    answer: JoinHandle<Result<Channel, Option<ForwardError>>>,
+}
+
 impl Session {
-    /// Opens a channel to a host as the bastion sees it.
+    /// Asks for a channel to an address as the server sees it.
+    #[must_use]
+    pub fn open(&self, to: &Address) -> Opening<'_> {
+        let (handle, events, gone) = (Arc::clone(&self.handle), Arc::clone(&self.events), self.hold.gone());
+        // In a task of its own: russh leaks a channel whose opening is cancelled. The task ends with the answer or the session, and a
+        // channel that nobody takes any more is closed.
+        Opening { session: self, answer: tokio::spawn(open(handle, events, gone, to.clone())) }
+    }
+}
+
+impl Opening<'_> {
+    /// Waits for the answer; after silence it can be waited for again.
     ///
     /// # Errors
     ///
-    /// [`ForwardError`], by what sshd says. Silence is the database's only if the bastion itself still answers; if it does not, the session
-    /// is given up.
-    pub async fn open(&self, host: &Host, port: Port, within: Duration) -> Result<Channel, ForwardError> {
-        // In a task of its own: russh leaks a channel whose opening is cancelled. The task ends with the answer or the session, and a
-        // channel that nobody takes any more is closed.
-        let mut opening = tokio::spawn(open(Arc::clone(&self.handle), Arc::clone(&self.events), host.as_str().to_owned(), port));
+    /// [`ForwardError`], by what sshd says. Silence is the target's only if the server itself still answers.
+    pub async fn within(&mut self, within: Duration) -> Result<Channel, ForwardError> {
         let half = within / 2;
-        let opened = match timeout(half, &mut opening).await {
+        let opened = match timeout(half, &mut self.answer).await {
             Ok(opened) => opened,
             Err(_) => {
-                let handle = Arc::clone(&self.handle);
+                let (handle, asked) = (Arc::clone(&self.session.handle), Instant::now());
                 let ping = tokio::spawn(async move { handle.send_ping().await });
-                match timeout(half, &mut opening).await {
+                match timeout(half, &mut self.answer).await {
                     Ok(opened) => opened,
-                    Err(_) if ping.is_finished() && self.is_alive() => return Err(ForwardError::Silent),
-                    Err(_) => {
-                        self.give_up(UNANSWERED);
-                        return Err(ForwardError::SessionLost { heard: self.ended() });
-                    }
+                    Err(_) if ping.is_finished() && self.session.is_alive() => return Err(ForwardError::Silent),
+                    // The answers may stand behind data on a slow line.
+                    Err(_) if self.session.transcript.received_since(asked) => return Err(ForwardError::Silent),
+                    Err(_) if self.session.is_alive() => return Err(ForwardError::Unresponsive),
+                    Err(_) => return Err(ForwardError::SessionLost { heard: self.session.ended() }),
                 }
             }
         };
@@ -56,18 +77,26 @@ impl Session {
             Ok(Err(Some(refusal))) => Err(refusal),
             // The session is ending; why is known when its wire is gone.
             Ok(Err(None)) | Err(_) => {
-                let _in_time = timeout(half, self.hold.gone()).await;
-                Err(ForwardError::SessionLost { heard: self.ended() })
+                let _in_time = timeout(half, self.session.hold.gone()).await;
+                Err(ForwardError::SessionLost { heard: self.session.ended() })
             }
         }
     }
 }
 
 /// No error: the session ended.
-async fn open(handle: Arc<Handle<Client>>, events: Arc<Events>, host: String, port: Port) -> Result<Channel, Option<ForwardError>> {
+async fn open(
+    handle: Arc<Handle<Client>>,
+    events: Arc<Events>,
+    gone: WaitForCancellationFutureOwned,
+    to: Address,
+) -> Result<Channel, Option<ForwardError>> {
     // The originator is only logged by sshd; the client's own address would say something about this machine's network.
-    match handle.channel_open_direct_tcpip(host, u32::from(port.get()), "127.0.0.1", 0).await {
-        Ok(channel) => Ok(Channel { stream: Some(channel.into_stream()), runtime: tokio::runtime::Handle::current() }),
+    match handle.channel_open_direct_tcpip(to.host.as_str(), u32::from(to.port.get()), "127.0.0.1", 0).await {
+        Ok(channel) => {
+            let (id, runtime) = (channel.id(), tokio::runtime::Handle::current());
+            Ok(Channel { stream: Some(channel.into_stream()), id, events, gone: Box::pin(gone), drained: false, runtime })
+        }
         Err(russh::Error::ChannelOpenFailure(reason)) => Err(Some(of_refusal(&reason, events.refusal().await))),
         Err(_) => Err(None),
     }
@@ -87,6 +116,16 @@ impl Channel {
     fn stream(self: Pin<&mut Self>) -> io::Result<Pin<&mut ChannelStream<Msg>>> {
         self.get_mut().stream.as_mut().map(Pin::new).ok_or_else(|| io::ErrorKind::BrokenPipe.into())
     }
+
+    /// The end of what came. russh takes every end for an orderly one, and what is cut off would look complete.
+    fn poll_end(&mut self, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
+        let gone = self.gone.as_mut().poll(cx);
+        match self.events.poll_end(self.id, cx) {
+            Poll::Ready(End::InOrder) => Poll::Ready(Ok(())),
+            Poll::Pending if gone.is_pending() => Poll::Pending,
+            Poll::Ready(End::Broken) | Poll::Pending => Poll::Ready(Err(io::ErrorKind::ConnectionReset.into())),
+        }
+    }
 }
 
 impl Drop for Channel {
@@ -94,12 +133,23 @@ impl Drop for Channel {
         // russh's own drop spawns a task, and panics where there is no runtime.
         let _runtime = self.runtime.enter();
         self.stream = None;
+        self.events.forget(self.id);
     }
 }
 
 impl AsyncRead for Channel {
-    fn poll_read(self: Pin<&mut Self>, cx: &mut Context<'_>, buf: &mut ReadBuf<'_>) -> Poll<io::Result<()>> {
-        self.stream()?.poll_read(cx, buf)
+    fn poll_read(mut self: Pin<&mut Self>, cx: &mut Context<'_>, buf: &mut ReadBuf<'_>) -> Poll<io::Result<()>> {
+        let before = buf.filled().len();
+        if !self.drained {
+            ready!(self.as_mut().stream()?.poll_read(cx, buf))?;
+            let read = buf.filled().len() - before;
+            if read > 0 || buf.remaining() == 0 {
+                self.events.read(self.id, read);
+                return Poll::Ready(Ok(()));
+            }
+            self.drained = true;
+        }
+        self.poll_end(cx)
     }
 }
 
@@ -123,12 +173,9 @@ mod tests {
 
     use super::*;
     use crate::key::PrivateKey;
+    use crate::path::route::Port;
     use crate::ssh::handshake::handshake;
-    use crate::ssh::testing::{LONG, SHORT, Server, log_in, pinned};
-
-    async fn to(session: &Session, host: &str, within: Duration) -> Result<Channel, ForwardError> {
-        session.open(&host.parse().unwrap(), Port::POSTGRES, within).await
-    }
+    use crate::ssh::testing::{LONG, SHORT, Server, log_in, pinned, to};
 
     #[tokio::test]
     async fn a_channel_carries_more_than_its_window_and_closes_when_dropped() {
@@ -160,7 +207,7 @@ mod tests {
         let (outer, inner) = (Server::start().await, Server::start().await);
         let hop = outer.session().await;
         let port = Port::try_from(i64::from(inner.port())).unwrap();
-        let channel = hop.open(&"127.0.0.1".parse().unwrap(), port, LONG).await.ok().unwrap();
+        let channel = hop.open(&Address::new("127.0.0.1".parse().unwrap(), port)).within(LONG).await.ok().unwrap();
         let trusted = handshake(channel, &pinned(&inner.host_key), LONG).await.ok().unwrap();
         let session = trusted.authenticate("tf", &PrivateKey::generate_ed25519().unwrap(), LONG).await.ok().unwrap();
         let mut echo = to(&session, "echo", LONG).await.ok().unwrap();
@@ -169,7 +216,7 @@ mod tests {
         echo.read_exact(&mut heard).await.unwrap();
         assert_eq!(&heard, b"through two");
         drop(hop);
-        assert_eq!(echo.read(&mut [0]).await.unwrap_or(0), 0, "what runs over a session ends with it");
+        assert!(echo.read(&mut [0]).await.is_err(), "what runs over a session ends with it, and not in order");
     }
 
     #[tokio::test]
@@ -232,8 +279,8 @@ mod tests {
         relay.freeze();
         let began = std::time::Instant::now();
         let lost = to(&session, "echo", SHORT).await.err();
-        assert_eq!(lost, Some(ForwardError::SessionLost { heard: Heard::from_text("no answer to a keepalive") }));
-        assert!(!session.is_alive() && began.elapsed() < SHORT * 2, "{:?}", began.elapsed());
+        assert_eq!(lost, Some(ForwardError::Unresponsive));
+        assert!(session.is_alive() && began.elapsed() < SHORT * 2, "others may still have use for it: {:?}", began.elapsed());
     }
 
     #[tokio::test]

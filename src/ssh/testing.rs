@@ -17,11 +17,12 @@ use tokio::sync::Notify;
 use tokio::task::JoinHandle;
 
 use super::connect::{Tcp, connect, resolve};
-use super::error::{AuthenticateError, HandshakeError};
+use super::error::{AuthenticateError, ForwardError, HandshakeError};
+use super::forward::Channel;
 use super::handshake::handshake;
 use super::session::Session;
 use crate::key::{HostKeys, PrivateKey, PublicKey};
-use crate::path::route::Port;
+use crate::path::route::{Address, Port};
 
 /// Far more than anything here takes, on the slowest machine.
 pub(super) const LONG: Duration = Duration::from_secs(20);
@@ -69,7 +70,7 @@ pub(super) async fn says_and_closes(words: &'static str) -> Peer {
 
 pub(super) async fn connected(port: u16) -> Tcp {
     let port = Port::try_from(i64::from(port)).unwrap();
-    let addresses = resolve(&"127.0.0.1".parse().unwrap(), port, LONG).await.unwrap();
+    let addresses = resolve(&Address::new("127.0.0.1".parse().unwrap(), port), LONG).await.unwrap();
     connect(&addresses, LONG).await.unwrap()
 }
 
@@ -166,6 +167,11 @@ impl Server {
     pub(super) async fn session(&self) -> Session {
         self.log_in("tf", &PrivateKey::generate_ed25519().unwrap()).await.ok().unwrap()
     }
+}
+
+/// A channel to what a server makes of a name.
+pub(super) async fn to(session: &Session, host: &str, within: Duration) -> Result<Channel, ForwardError> {
+    session.open(&Address::new(host.parse().unwrap(), Port::POSTGRES)).within(within).await
 }
 
 /// Logs in by way of any port.

@@ -6,6 +6,7 @@ use std::sync::{Arc, Mutex, PoisonError};
 use std::task::{Context, Poll};
 
 use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
+use tokio::time::Instant;
 use tokio_util::sync::{CancellationToken, WaitForCancellationFutureOwned};
 
 /// How much may come before the version line. RFC 4253 allows other lines; an honest banner is far below this.
@@ -37,6 +38,8 @@ struct State {
     received: usize,
     version: Option<String>,
     logged_in: bool,
+    /// When the last byte came.
+    last: Option<Instant>,
 }
 
 impl Transcript {
@@ -68,6 +71,11 @@ impl Transcript {
         state.opening = Vec::new();
     }
 
+    /// Whether anything came since.
+    pub(super) fn received_since(&self, since: Instant) -> bool {
+        self.lock().last.is_some_and(|last| last >= since)
+    }
+
     fn lock(&self) -> std::sync::MutexGuard<'_, State> {
         self.0.lock().unwrap_or_else(PoisonError::into_inner)
     }
@@ -75,6 +83,7 @@ impl Transcript {
     /// Takes what was read; an error once it is too much, or once it says that no SSH 2 will follow.
     fn take(&self, bytes: &[u8]) -> io::Result<()> {
         let mut state = self.lock();
+        state.last = Some(Instant::now());
         if state.logged_in {
             return Ok(());
         }
@@ -152,8 +161,8 @@ impl Hold {
     }
 
     /// Waits until nobody uses the wire any more.
-    pub(super) async fn gone(&self) {
-        self.gone.cancelled().await;
+    pub(super) fn gone(&self) -> WaitForCancellationFutureOwned {
+        self.gone.clone().cancelled_owned()
     }
 }
 

@@ -1,17 +1,23 @@
 //! Words about the database: TLS, login, opening, readiness.
 
+use super::peer::Peer;
 use super::{Scene, Words};
 use crate::path::cause::{Cause, Tried};
 use crate::path::finding::{Finding, quoted};
 
 impl Cause {
     pub(super) fn tls_words(&self, scene: Scene<'_>) -> Words {
-        let host = &scene.route.database.host;
+        let host = scene.route.address(scene.leg).map_or_else(String::new, |at| at.host.to_string());
         match self {
             Self::PostgresSilent => Words::new(
                 "The database accepts the connection and says nothing",
                 "The first message of Postgres got no answer in time.",
                 ["check the database's host and port".to_owned(), "look for a proxy in front, or a hung server".to_owned()],
+            ),
+            Self::PostgresClosed => Words::new(
+                "The database hangs up without a word",
+                "It accepted the connection and ended it before Postgres said anything.",
+                ["look for a proxy, a balancer or a connection limit in front of Postgres".to_owned(), "see Postgres's log".to_owned()],
             ),
             Self::NotPostgres => Words::new(
                 "The database's port does not speak Postgres",
@@ -23,7 +29,7 @@ impl Cause {
                 "Postgres answered that it does not speak TLS, and `sslmode` demands it.",
                 [
                     "turn TLS on: ssl = on, with a certificate and a key".to_owned(),
-                    "choose `sslmode = \"disable\"` knowingly: behind the bastion the password crosses in the clear".to_owned(),
+                    format!("choose `sslmode = \"disable\"` knowingly: {} the password crosses in the clear", crossed(scene)),
                 ],
             ),
             Self::TlsServerError => Words::new(
@@ -73,14 +79,14 @@ impl Cause {
     }
 
     pub(super) fn login_words(&self, scene: Scene<'_>) -> Words {
-        let database = &scene.route.database;
+        let (user, _) = scene.login();
         match self {
             Self::PasswordRefused => Words::new(
                 "The database refuses the password",
                 "Postgres says the same for a wrong password and for a missing role.",
                 [
-                    format!("correct the password of `{}` (in a resource `password_wo`, with its version raised)", database.user),
-                    format!("create the role: CREATE ROLE {} LOGIN PASSWORD '…'", quoted(&database.user)),
+                    format!("correct the password of `{user}` (in a resource `password_wo`, with its version raised)"),
+                    format!("create the role: CREATE ROLE {} LOGIN PASSWORD '…'", quoted(user)),
                 ],
             ),
             Self::PasswordMissing => Words::new(
@@ -90,8 +96,8 @@ impl Cause {
             ),
             Self::RoleMissing => Words::new(
                 "The role does not exist",
-                format!("The server has no role `{}`.", database.user),
-                ["correct the role's name".to_owned(), format!("CREATE ROLE {} LOGIN;", quoted(&database.user))],
+                format!("The server has no role `{user}`."),
+                ["correct the role's name".to_owned(), format!("CREATE ROLE {} LOGIN;", quoted(user))],
             ),
             Self::EncryptionRequired => Words::new(
                 "The database takes TLS only",
@@ -139,8 +145,7 @@ impl Cause {
     }
 
     pub(super) fn open_words(&self, scene: Scene<'_>) -> Words {
-        let database = &scene.route.database;
-        let (user, name) = (&database.user, &database.name);
+        let (user, name) = scene.login();
         match self {
             Self::LoginForbidden => Words::new(
                 "The role may not log in",
@@ -181,7 +186,7 @@ impl Cause {
             Self::NotReady { findings, publication } => Words {
                 summary: "The database is not ready for its use",
                 means: findings.iter().map(Finding::means).collect::<Vec<_>>().join(" "),
-                remedies: findings.iter().map(|finding| finding.remedy(database, publication.as_deref())).collect(),
+                remedies: findings.iter().map(|finding| finding.remedy(user, publication.as_deref())).collect(),
             },
             Self::ReadyFailed => Words::new(
                 "The database could not be examined",
@@ -193,10 +198,19 @@ impl Cause {
     }
 }
 
+/// Where a password goes in the clear.
+fn crossed(scene: Scene<'_>) -> String {
+    if scene.route.is_direct() { "on the way to the database".to_owned() } else { format!("behind {}", Peer::of(scene).via) }
+}
+
 fn no_entry_words(tried: Tried, scene: Scene<'_>) -> Words {
-    let database = &scene.route.database;
-    let from = if scene.route.bastion.is_some() { "the bastion's private address" } else { "this machine's address" };
-    let line = |kind: &str| format!("{kind} {} {} <{from}>/32 scram-sha-256", database.name, database.user);
+    let (user, name) = scene.login();
+    let from = if scene.route.is_direct() {
+        format!("{}'s address", scene.route.vantage.phrase())
+    } else {
+        format!("{}'s private address", Peer::of(scene).via)
+    };
+    let line = |kind: &str| format!("{kind} {name} {user} <{from}>/32 scram-sha-256");
     match tried {
         Tried::Tls => Words::new(
             "The database admits no such connection",

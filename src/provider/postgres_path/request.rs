@@ -3,10 +3,10 @@
 use std::time::Duration;
 
 use super::Arguments;
-use crate::check::Request;
+use crate::check::{Postgres, Request};
 use crate::path::duration;
 use crate::path::heard::Heard;
-use crate::path::route::{Database, Port, Route};
+use crate::path::route::{Address, Login, Port, Route, Target};
 use crate::postgres::{Readiness, SslMode, TlsSettings, TlsSettingsError, is_table_name};
 use crate::provider::fault;
 use crate::provider::keyring::Keyring;
@@ -22,7 +22,7 @@ impl Arguments<'_> {
     /// Judges them; values that are not known yet are not judged.
     pub(in crate::provider) fn validate(&self) -> Diagnostics {
         let mut diagnostics = Diagnostics::new();
-        database(self, &mut diagnostics);
+        target(self, &mut diagnostics);
         tls(self, &mut diagnostics);
         timeout(self, &mut diagnostics);
         readiness(self, &mut diagnostics);
@@ -36,32 +36,33 @@ impl Arguments<'_> {
     /// Builds the check's request, once all of them are known.
     pub(in crate::provider) async fn request(&self, keyring: &Keyring) -> Result<Request, Diagnostics> {
         let mut diagnostics = Diagnostics::new();
-        let database = database(self, &mut diagnostics);
+        let target = target(self, &mut diagnostics);
         let tls = tls(self, &mut diagnostics);
         let timeout = timeout(self, &mut diagnostics);
         let readiness = readiness(self, &mut diagnostics);
-        let (mut bastion, mut key) = (None, None);
+        let (mut hop, mut key) = (None, None);
         if let Attr::Known(tunnel) = self.key.tunnel {
-            bastion = tunnel::parse(tunnel, &AttributePath::of("ssh_tunnel"), &mut diagnostics);
+            hop = tunnel::parse(tunnel, &AttributePath::of("ssh_tunnel"), &mut diagnostics);
             key = self.key.open(keyring).await?;
         }
         if diagnostics.has_errors() {
             return Err(diagnostics);
         }
-        let (Some(database), Some(tls), Some(timeout), Some(readiness)) = (database, tls, timeout, readiness) else {
+        let (Some(target), Some(tls), Some(timeout), Some(readiness)) = (target, tls, timeout, readiness) else {
             return Err(fault("a path was to be walked with unknown values"));
         };
-        let route = Route { bastion, database };
-        Ok(Request { route, key, password: self.password.known().cloned(), tls, readiness, timeout, until: None })
+        let postgres = Postgres { password: self.password.known().cloned(), tls, readiness };
+        let (hops, keys) = (hop.into_iter().collect(), key.into_iter().collect());
+        Ok(Request { keys, postgres, timeout, ..Request::new(Route::new(hops, target)) })
     }
 }
 
-fn database(arguments: &Arguments<'_>, diagnostics: &mut Diagnostics) -> Option<Database> {
+fn target(arguments: &Arguments<'_>, diagnostics: &mut Diagnostics) -> Option<Target> {
     let host = tunnel::host(arguments.host, &AttributePath::of("host"), diagnostics);
     let port = tunnel::port(arguments.port, Port::POSTGRES, &AttributePath::of("port"), diagnostics);
     let user = name(arguments.user, "user", diagnostics);
-    let name = name(arguments.database, "database", diagnostics);
-    Some(Database { host: host?, port: port?, user: user?, name: name? })
+    let database = name(arguments.database, "database", diagnostics);
+    Some(Target::Postgres { at: Address::new(host?, port?), login: Some(Login { user: user?, database: database? }) })
 }
 
 fn name(value: &Attr<String>, attribute: &str, diagnostics: &mut Diagnostics) -> Option<String> {
