@@ -49,7 +49,10 @@ fn of_tls_handshake(error: tls::HandshakeError) -> Told {
         tls::HandshakeError::NotTls { heard } => (Cause::NotPostgres, heard),
         tls::HandshakeError::Certificate(problem) => of_certificate(problem),
         tls::HandshakeError::ClientCertificateRefused { heard } => (Cause::ClientCertificateRefused, heard),
-        tls::HandshakeError::Alert { heard } | tls::HandshakeError::Failed { heard } => (Cause::TlsFailed, heard),
+        tls::HandshakeError::Alert { heard } => (Cause::TlsFailed, heard),
+        // The TLS library's own words are no peer's.
+        tls::HandshakeError::Failed { .. } => silent(Cause::TlsFailed),
+        tls::HandshakeError::Silent => silent(Cause::TlsSilent),
         tls::HandshakeError::Cut => silent(Cause::TlsFailed),
         tls::HandshakeError::Flood => (Cause::NotPostgres, Heard::from_text("more than any Postgres sends")),
     }
@@ -60,6 +63,7 @@ fn of_certificate(problem: CertificateProblem) -> Told {
     let cause = match problem {
         CertificateProblem::Expired | CertificateProblem::NotYetValid | CertificateProblem::RootExpired => Cause::CertificateExpired,
         CertificateProblem::UnknownIssuer => Cause::CertificateUnknownIssuer,
+        CertificateProblem::NoRoot => Cause::CertificateNoRoot,
         CertificateProblem::WrongName { presented } if presented.is_empty() => {
             Cause::CertificateWrongName { presented: "no name at all".to_owned() }
         }

@@ -40,6 +40,10 @@ pub(super) enum CliError {
     Tls(TlsSettingsError),
     #[error("--until {0}: without --bastion the path has no such stage; it has configure, resolve, connect, tls, login, open and ready")]
     NoSuchStage(Stage),
+    #[error("--replication, --publication and --table are asked at `ready`, and --until ends before it: leave one of them out")]
+    NotAsked,
+    #[error("{name} changes what a client would do here, and is not supported by a check: leave it out, or check without it knowingly")]
+    Unsupported { name: &'static str },
     #[error("--table: \"{0}\" is no table; write schema.table or table, quoted as SQL quotes it")]
     Table(String),
     #[error(

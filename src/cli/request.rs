@@ -42,6 +42,7 @@ pub(super) fn understand(arguments: &CheckArguments, environment: Environment<'_
             .map_err(CliError::Url)?,
     };
     let inputs = Inputs { arguments, url, environment };
+    inputs.supported()?;
     let hop = inputs.hop()?;
     let target = if hop.is_some() && !inputs.reaches(Stage::Forward) { None } else { Some(inputs.target(hop.is_none())?) };
     let keys = if hop.is_some() && inputs.reaches(Stage::Authenticate) { vec![Arc::new(inputs.key()?)] } else { Vec::new() };
@@ -67,6 +68,26 @@ impl Inputs<'_> {
 
     fn variable(&self, name: &str) -> Option<String> {
         input::variable(self.environment, name)
+    }
+
+    /// What psql would heed of the environment, and a check does not.
+    fn supported(&self) -> Result<(), CliError> {
+        let demands = [
+            ("channel_binding", "PGCHANNELBINDING"),
+            ("gssencmode", "PGGSSENCMODE"),
+            ("hostaddr", "PGHOSTADDR"),
+            ("require_auth", "PGREQUIREAUTH"),
+            ("sslcertmode", "PGSSLCERTMODE"),
+            ("sslcrl", "PGSSLCRL"),
+            ("sslcrldir", "PGSSLCRLDIR"),
+            ("sslnegotiation", "PGSSLNEGOTIATION"),
+            ("ssl_min_protocol_version", "PGSSLMINPROTOCOLVERSION"),
+            ("target_session_attrs", "PGTARGETSESSIONATTRS"),
+        ];
+        let given = |(name, variable): (&str, _)| {
+            self.variable(variable).and_then(|value| url::changes_the_verdict(name, &value)).map(|_| variable)
+        };
+        demands.into_iter().find_map(given).map_or(Ok(()), |name| Err(CliError::Unsupported { name }))
     }
 
     /// A text from a flag, else from the URL, else from the environment.
@@ -145,6 +166,9 @@ impl Inputs<'_> {
 
     fn readiness(&self) -> Result<Readiness, CliError> {
         let CheckArguments { replication, publication, table, .. } = self.arguments;
+        if !self.reaches(Stage::Ready) && (*replication || publication.is_some() || !table.is_empty()) {
+            return Err(CliError::NotAsked);
+        }
         match table.iter().find(|table| !is_table_name(table)) {
             Some(table) => Err(CliError::Table(table.clone())),
             None => Ok(Readiness { replication: *replication, publication: publication.clone(), tables: table.clone() }),
@@ -177,13 +201,17 @@ impl Inputs<'_> {
         if self.arguments.insecure_ignore_host_key {
             return Ok(HostKeys::Any);
         }
-        if !self.arguments.host_key.is_empty() {
-            let texts: Vec<_> = self.arguments.host_key.iter().map(String::as_str).collect();
-            return known_hosts::from_texts(&texts, &at.host, at.port).map_err(CliError::HostKeys);
-        }
-        match self.path(self.arguments.known_hosts.as_ref(), "--known-hosts", "BASTION_KNOWN_HOSTS") {
-            Some((flag, path)) => from_known_hosts(flag, &path, at),
-            None => Err(CliError::NothingPinned { at: at.clone() }),
+        let given = &self.arguments.host_key;
+        let file = self.path(self.arguments.known_hosts.as_ref(), "--known-hosts", "BASTION_KNOWN_HOSTS");
+        // Both count: what the file has revoked is not taken, whoever gives it.
+        let lines = file.as_ref().map_or_else(|| Ok(Vec::new()), |(flag, path)| readable_lines(flag, path, at))?;
+        let texts: Vec<_> = given.iter().chain(&lines).map(String::as_str).collect();
+        match (known_hosts::from_texts(&texts, &at.host, at.port), file) {
+            (Err(KnownHostsError::Empty), Some((flag, path))) if given.is_empty() => {
+                Err(CliError::NotInFile { flag, path, at: at.clone() })
+            }
+            (Err(KnownHostsError::Empty), None) if given.is_empty() => Err(CliError::NothingPinned { at: at.clone() }),
+            (read, _) => read.map_err(CliError::HostKeys),
         }
     }
 
@@ -199,16 +227,12 @@ fn is_login(user: &str) -> bool {
 }
 
 /// A known_hosts file has lines for many hosts, and some that cannot be read here. Leaving those out trusts nobody.
-fn from_known_hosts(flag: &'static str, path: &Path, at: &Address) -> Result<HostKeys, CliError> {
+fn readable_lines(flag: &'static str, path: &Path, at: &Address) -> Result<Vec<String>, CliError> {
     let text = input::file(flag, path)?;
     let is_read = |line: &&str| match known_hosts::from_texts(&[line], &at.host, at.port) {
         // Empty: a revoked key alone.
         Ok(_) | Err(KnownHostsError::Empty) => true,
         Err(_) => false,
     };
-    let lines: Vec<_> = text.expose().lines().filter(is_read).collect();
-    match known_hosts::from_texts(&lines, &at.host, at.port) {
-        Err(KnownHostsError::Empty) => Err(CliError::NotInFile { flag, path: path.to_owned(), at: at.clone() }),
-        read => read.map_err(CliError::HostKeys),
-    }
+    Ok(text.expose().lines().filter(is_read).map(str::to_owned).collect())
 }

@@ -22,8 +22,8 @@ pub const fn falls_back(mode: SslMode, tried: Encryption, error: &Error) -> Opti
 
 const fn fails_only_with_tls(error: &TlsError) -> bool {
     match error {
-        // What speaks no TLS at all is no better in the clear: it is no Postgres.
-        TlsError::Handshake(HandshakeError::NotTls { .. } | HandshakeError::Flood) => false,
+        // What speaks no TLS at all, or nothing, is no better in the clear.
+        TlsError::Handshake(HandshakeError::NotTls { .. } | HandshakeError::Flood | HandshakeError::Silent) => false,
         TlsError::NotOffered | TlsError::Handshake(_) => true,
         // A peer that is silent, gone, flooding or no Postgres at all is no better in the clear.
         TlsError::Silent | TlsError::Closed | TlsError::NotPostgres { .. } | TlsError::ServerError { .. } | TlsError::Flood => false,

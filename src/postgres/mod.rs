@@ -12,6 +12,7 @@ mod readiness;
 mod refusal;
 mod secured;
 mod sslmode;
+mod startup;
 mod table_name;
 #[cfg(test)]
 mod testing;
@@ -25,5 +26,6 @@ pub use negotiate::negotiate;
 pub use readiness::Readiness;
 pub use secured::Secured;
 pub use sslmode::{Encryption, SslMode, UnknownSslMode};
+pub use startup::Purpose;
 pub use table_name::is_table_name;
 pub use tls::TlsSettings;

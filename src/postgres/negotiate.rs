@@ -3,7 +3,7 @@
 use std::time::Duration;
 
 use tokio::io::{AsyncRead, AsyncReadExt, AsyncWrite, AsyncWriteExt};
-use tokio::time::timeout;
+use tokio::time::{Instant, timeout};
 
 use crate::path::heard::Heard;
 use crate::path::route::Host;
@@ -44,16 +44,18 @@ where
     let stream = Bounded::new(stream);
     match encryption {
         Encryption::Plain => Ok(Secured::plain(stream)),
-        Encryption::Tls => timeout(within, encrypt(stream, settings, host)).await.unwrap_or(Err(TlsError::Silent)),
+        Encryption::Tls => encrypt(stream, settings, host, within).await,
     }
 }
 
-async fn encrypt<S>(mut stream: Bounded<S>, settings: &TlsSettings, host: &Host) -> Result<Secured<S>, TlsError>
+async fn encrypt<S>(mut stream: Bounded<S>, settings: &TlsSettings, host: &Host, within: Duration) -> Result<Secured<S>, TlsError>
 where
     S: AsyncRead + AsyncWrite + Unpin,
 {
-    ask(&mut stream).await?;
-    Ok(Secured::tls(connect(stream, settings.trust(), host).await?))
+    let asked = Instant::now();
+    timeout(within, ask(&mut stream)).await.unwrap_or(Err(TlsError::Silent))?;
+    let left = within.saturating_sub(asked.elapsed());
+    Ok(Secured::tls(connect(stream, settings.trust(), host, left).await?))
 }
 
 /// Asks for TLS. After `Ok`, exactly one byte has been read: anything that came in the clear behind the answer is left to the handshake,
@@ -186,11 +188,12 @@ mod tests {
 
     #[tokio::test]
     async fn silence_ends_with_the_deadline() {
-        for answer in [&b""[..], b"S", b"S\x16\x03\x03\x00\x7a"] {
+        let in_tls = || HandshakeError::Silent.into();
+        for (answer, error) in [(&b""[..], TlsError::Silent), (b"S", in_tls()), (b"S\x16\x03\x03\x00\x7a", in_tls())] {
             let (ours, mut theirs) = tokio::io::duplex(4096);
             theirs.write_all(answer).await.unwrap();
             let silent = client_within(ours, Duration::from_millis(50)).await;
-            assert_eq!(silent.err(), Some(TlsError::Silent), "{answer:?}");
+            assert_eq!(silent.err(), Some(error), "{answer:?}");
         }
     }
 

@@ -103,6 +103,16 @@ impl Connection {
         Ok(findings)
     }
 
+    /// Asks a session that was opened for [replication](super::Purpose::Replication) what it replicates from. Changes nothing.
+    ///
+    /// # Errors
+    ///
+    /// [`ReadyError`], also if what answers is no walsender.
+    pub async fn identify_system(&self, within: Duration) -> Result<(), ReadyError> {
+        let asked = timeout(within, self.client.simple_query("IDENTIFY_SYSTEM")).await.map_err(|_| ReadyError::Silent)?;
+        asked.map(drop).map_err(|error| self.misread(&error))
+    }
+
     async fn replication(&self) -> Result<Vec<Finding>, ReadyError> {
         let rows = self.client.query_typed(REPLICATION, &[]).await.map_err(|error| self.misread(&error))?;
         let row = rows.first().ok_or(ReadyError::Protocol)?;
@@ -213,7 +223,7 @@ mod tests {
         let (ours, mut theirs) = tokio::io::duplex(64 * 1024);
         theirs.write_all(&[AUTHENTICATED, READY].concat()).await.unwrap();
         let role = Role { user: "me".into(), password: Some(PASSWORD.into()), database: "orders".into() };
-        let connection = login(Secured::plain(Bounded::new(ours)), &role, WITHIN).await.unwrap();
+        let connection = login(Secured::plain(Bounded::new(ours)), &role, crate::postgres::Purpose::Queries, WITHIN).await.unwrap();
         read_startup(&mut theirs).await;
         (connection, theirs)
     }

@@ -29,6 +29,8 @@ pub(super) struct Events {
 pub(super) struct Seen {
     pub(super) presented: Option<PublicKey>,
     pub(super) revoked: bool,
+    /// How the host key is to sign, as agreed.
+    pub(super) signature: Option<String>,
     pub(super) kex: Option<&'static str>,
     pub(super) cipher: Option<&'static str>,
     pub(super) not_strict: bool,
@@ -158,6 +160,7 @@ impl Handler for Client {
     async fn kex_done(&mut self, _secret: Option<&[u8]>, names: &Names, _session: &mut Session) -> Result<(), Self::Error> {
         let mut seen = self.events.seen();
         let first = seen.kex.is_none();
+        seen.signature.get_or_insert_with(|| names.key.as_str().to_owned());
         seen.kex = Some(name_of(names.kex.as_ref(), super::handshake::KEX_NAMES));
         seen.cipher = Some(name_of(names.cipher.as_ref(), super::handshake::CIPHER_NAMES));
         if first && !names.strict_kex() && names.cipher == cipher::CHACHA20_POLY1305 {

@@ -115,6 +115,12 @@ pub enum HandshakeError {
     /// the offer out (CVE-2023-48795).
     #[error("no strict key exchange, and a signature that does not fit")]
     Stripped,
+    /// The host key's signature is of another kind than was agreed on; SHA-1 never is.
+    #[error("the host key signs with {signature}")]
+    WeakSignature {
+        /// Its name.
+        signature: String,
+    },
     /// Not one of the pinned keys.
     #[error("host key {} is not pinned", presented.fingerprint())]
     HostKeyChanged {
@@ -140,7 +146,11 @@ impl HandshakeError {
     #[must_use]
     pub const fn stage(&self) -> Stage {
         match self {
-            Self::HostKeyChanged { .. } | Self::HostKeyOtherType { .. } | Self::HostKeyRevoked { .. } | Self::Stripped => Stage::HostKey,
+            Self::HostKeyChanged { .. }
+            | Self::HostKeyOtherType { .. }
+            | Self::HostKeyRevoked { .. }
+            | Self::WeakSignature { .. }
+            | Self::Stripped => Stage::HostKey,
             _ => Stage::Handshake,
         }
     }
@@ -161,7 +171,7 @@ pub enum AuthenticateError {
         /// What more.
         methods: Vec<String>,
     },
-    /// MaxAuthTries.
+    /// MaxAuthTries is 1 or 2: nothing but this one key was offered, so its refusal is what ended the session.
     #[error("too many tries: {heard}")]
     TooManyTries {
         /// sshd's words.

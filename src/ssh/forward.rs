@@ -296,4 +296,46 @@ mod tests {
         assert!(matches!(lost.err(), Some(ForwardError::SessionLost { heard }) if !heard.is_empty()));
         assert!(matches!(to(&session, "echo", LONG).await.err(), Some(ForwardError::SessionLost { heard }) if !heard.is_empty()));
     }
+
+    /// Kept, each would cost 9 kB for a packet of 60 bytes.
+    #[tokio::test]
+    async fn what_the_server_opens_towards_us_is_refused() {
+        let server = Server::start().await;
+        let session = server.session().await;
+        let mut channel = to(&session, "opens", LONG).await.ok().unwrap();
+        channel.write_all(b"go").await.unwrap();
+        server.notes.until("refused", 3).await;
+        assert_eq!(server.notes.count("taken"), 0);
+        assert!(to(&session, "echo", LONG).await.is_ok());
+    }
+
+    #[tokio::test]
+    async fn what_a_lost_session_cuts_off_does_not_look_complete() {
+        let server = Server::start().await;
+        let relay = lab::Relay::start(([127, 0, 0, 1], server.port())).unwrap();
+        let key = PrivateKey::generate_ed25519().unwrap();
+        let session = log_in(relay.port(), &server.host_key, "tf", &key).await.ok().unwrap();
+        let mut ordered = to(&session, "echo", LONG).await.ok().unwrap();
+        ordered.write_all(b"whole").await.unwrap();
+        ordered.shutdown().await.unwrap();
+        let mut whole = Vec::new();
+        ordered.read_to_end(&mut whole).await.unwrap();
+        assert_eq!(whole, b"whole");
+        let mut cut = to(&session, "echo", LONG).await.ok().unwrap();
+        cut.write_all(b"half").await.unwrap();
+        cut.read_exact(&mut [0; 4]).await.unwrap();
+        relay.cut();
+        assert!(timeout(LONG, cut.read(&mut [0])).await.expect("it hangs").is_err());
+    }
+
+    #[tokio::test]
+    async fn how_much_waits_to_be_read_is_known() {
+        let server = Server::start().await;
+        let session = server.session().await;
+        let mut channel = to(&session, "echo", LONG).await.ok().unwrap();
+        channel.write_all(&[7; 100_000]).await.unwrap();
+        crate::ssh::testing::wait_until("the echo", || session.backlog() == 100_000).await;
+        channel.read_exact(&mut [0; 100_000]).await.unwrap();
+        crate::ssh::testing::wait_until("the count", || session.backlog() == 0).await;
+    }
 }

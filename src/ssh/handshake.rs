@@ -120,6 +120,11 @@ where
     match timeout(within, connect_stream(Arc::new(config(algorithms)), wire, client)).await {
         Ok(Ok(handle)) => {
             let seen = events.seen();
+            // russh takes whatever name stands in the signature, SHA-1 included.
+            let signature = transcript.signature().unwrap_or_else(|| "unknown".to_owned());
+            if seen.signature.as_ref() != Some(&signature) {
+                return Err(HandshakeError::WeakSignature { signature });
+            }
             let facts = Facts {
                 server_version: software(&transcript.version().unwrap_or_default()),
                 kex: seen.kex.unwrap_or("unknown"),

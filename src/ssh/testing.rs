@@ -203,7 +203,7 @@ impl Handler for Plan {
         Ok(Auth::Accept)
     }
 
-    /// The host's name says what becomes of the channel: `echo`, `late`, `silent`, `prohibited`, a port of loopback, or refused in words with
+    /// The host's name says what becomes of the channel: `echo`, `late`, `silent`, `opens`, `prohibited`, a port of loopback, or refused in words with
     /// the name.
     async fn channel_open_direct_tcpip(
         &mut self,
@@ -213,7 +213,7 @@ impl Handler for Plan {
         _originator: &str,
         _originator_port: u32,
         reply: ChannelOpenHandle,
-        _session: &mut ServerSession,
+        session: &mut ServerSession,
     ) -> Result<(), Self::Error> {
         self.notes.note(&format!("asked {host}"));
         let (host, notes) = (host.to_owned(), Arc::clone(&self.notes));
@@ -229,6 +229,7 @@ impl Handler for Plan {
                 reply.accept().await;
                 let _copied = tokio::io::copy_bidirectional(&mut channel.into_stream(), &mut target).await;
             })),
+            "opens" => drop(tokio::spawn(opens(channel, notes, reply, session.handle()))),
             "prohibited" => reply.reject(ChannelOpenFailure::AdministrativelyProhibited).await,
             _ => reply.reject(ChannelOpenFailure::Other { code: 2, reason: format!("{host}: Connection refused") }).await,
         }
@@ -245,6 +246,18 @@ async fn echo(channel: ServerChannel<Msg>, host: String, notes: Arc<Notes>, repl
     let (mut from, mut to) = tokio::io::split(channel.into_stream());
     let _copied = tokio::io::copy(&mut from, &mut to).await;
     notes.note(&format!("closed {host}"));
+}
+
+/// Tries to open channels towards the client.
+async fn opens(mut channel: ServerChannel<Msg>, notes: Arc<Notes>, reply: ChannelOpenHandle, handle: russh::server::Handle) {
+    reply.accept().await;
+    channel.wait().await;
+    let asked = [
+        handle.channel_open_session().await.is_ok(),
+        handle.channel_open_forwarded_tcpip("127.0.0.1", 1, "127.0.0.1", 1).await.is_ok(),
+        handle.channel_open_x11("127.0.0.1", 1).await.is_ok(),
+    ];
+    asked.iter().for_each(|taken| notes.note(if *taken { "taken" } else { "refused" }));
 }
 
 /// Only these algorithms.

@@ -19,8 +19,9 @@ const LONGEST_LOGIN: usize = 256 * 1024;
 /// How much of the beginning is kept: enough to quote, and to recognise a protocol.
 const KEPT: usize = 1024;
 
-/// How much is searched for the offer of strict key exchange: OpenSSH's list of algorithms, in which it stands, has 1.2 KiB.
-const SEARCHED: usize = 8 * 1024;
+/// How much is searched for the offer of strict key exchange and for the host key's signature: all that may stand before the version, and
+/// a key exchange, of which the longest that is known has 10 KiB.
+const SEARCHED: usize = LONGEST_PREAMBLE + 12 * 1024;
 
 /// How a server offers strict key exchange (OpenSSH's PROTOCOL, 1.10).
 const STRICT: &[u8] = b"kex-strict-s-v00@openssh.com";
@@ -64,6 +65,11 @@ impl Transcript {
         self.lock().opening.windows(STRICT.len()).any(|window| window == STRICT)
     }
 
+    /// The name in the signature by which the host key proved itself in the first key exchange, which is in the clear.
+    pub(super) fn signature(&self) -> Option<String> {
+        signature(&self.lock().opening)
+    }
+
     /// From now on as much may come as the session's own flow control admits.
     pub(super) fn logged_in(&self) {
         let mut state = self.lock();
@@ -96,6 +102,42 @@ impl Transcript {
         let limit = if state.version.is_some() { LONGEST_LOGIN } else { LONGEST_PREAMBLE };
         if state.received > limit { Err(refuse("more than any SSH server sends before the login")) } else { Ok(()) }
     }
+}
+
+/// Finds the reply of a key exchange behind the version line (RFC 4253, 6 and 8; RFC 4419, 3).
+fn signature(opening: &[u8]) -> Option<String> {
+    let mut rest = opening;
+    loop {
+        let end = rest.iter().position(|byte| *byte == b'\n')?;
+        let (line, behind) = rest.split_at_checked(end)?;
+        rest = behind.get(1..)?;
+        if line.starts_with(b"SSH-") {
+            break;
+        }
+    }
+    loop {
+        let (packet, behind) = string(rest)?;
+        rest = behind;
+        let (padding, payload) = packet.split_first()?;
+        let payload = payload.get(..payload.len().checked_sub(usize::from(*padding))?)?;
+        let (kind, fields) = payload.split_first()?;
+        // SSH_MSG_KEXDH_REPLY, which a group exchange uses for the group; SSH_MSG_KEX_DH_GEX_REPLY.
+        if matches!(kind, 31 | 33) {
+            let name = string(fields)
+                .and_then(|(_, behind)| string(behind))
+                .and_then(|(_, behind)| string(behind))
+                .and_then(|(signed, _)| string(signed));
+            if let Some((name, _)) = name {
+                return Some(String::from_utf8_lossy(name).into_owned());
+            }
+        }
+    }
+}
+
+/// What stands behind a length of four bytes, and the rest.
+fn string(bytes: &[u8]) -> Option<(&[u8], &[u8])> {
+    let (length, rest) = bytes.split_first_chunk::<4>()?;
+    rest.split_at_checked(usize::try_from(u32::from_be_bytes(*length)).ok()?)
 }
 
 impl State {
@@ -258,6 +300,23 @@ mod tests {
             let transcript = Transcript::default();
             transcript.take(good).unwrap();
             assert!(transcript.version().is_some());
+        }
+    }
+
+    #[test]
+    fn the_name_in_the_host_keys_signature_is_found() {
+        let string = |bytes: &[u8]| [&u32::try_from(bytes.len()).unwrap().to_be_bytes()[..], bytes].concat();
+        let packet = |payload: &[u8]| string(&[&[4][..], payload, &[0; 4]].concat());
+        let signed = |name: &[u8]| string(&[string(name), string(b"signature")].concat());
+        let reply = |kind: u8, name: &[u8]| packet(&[vec![kind], string(b"host key"), string(b"f"), signed(name)].concat());
+        let hello = b"Welcome\r\nSSH-2.0-Test_1\r\n".to_vec();
+        let exchange = |replies: &[Vec<u8>]| [hello.clone(), packet(&[20, 1, 2, 3]), replies.concat()].concat();
+        assert_eq!(signature(&exchange(&[reply(31, b"ssh-ed25519")])).as_deref(), Some("ssh-ed25519"));
+        // A group exchange has its group under the same number first.
+        let group = packet(&[vec![31], string(b"p"), string(b"g")].concat());
+        assert_eq!(signature(&exchange(&[group, reply(33, b"ssh-rsa")])).as_deref(), Some("ssh-rsa"));
+        for broken in [&b""[..], b"SSH-2.0-Test_1\r\n", b"SSH-2.0-Test_1\r\n\xff\xff\xff\xff\x04", b"SSH-2.0-Test_1\r\n\0\0\0\x01\xff"] {
+            assert_eq!(signature(broken), None, "{broken:?}");
         }
     }
 }

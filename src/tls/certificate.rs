@@ -47,7 +47,9 @@ impl Verifier {
         let error = match &problem {
             CertificateProblem::Expired => CertificateError::Expired,
             CertificateProblem::NotYetValid => CertificateError::NotValidYet,
-            CertificateProblem::UnknownIssuer | CertificateProblem::RootExpired => CertificateError::UnknownIssuer,
+            CertificateProblem::UnknownIssuer | CertificateProblem::RootExpired | CertificateProblem::NoRoot => {
+                CertificateError::UnknownIssuer
+            }
             CertificateProblem::WrongName { .. } => CertificateError::NotValidForName,
             CertificateProblem::BadSignature => CertificateError::BadSignature,
             CertificateProblem::Other(_) => CertificateError::ApplicationVerificationFailure,
@@ -188,7 +190,7 @@ mod tests {
             let trust = Trust::new(self.demand, roots, None);
             let host = self.host.parse().unwrap();
             let client = async {
-                connect(Bounded::new(ours), &trust, &host).await.map(|secure| {
+                connect(Bounded::new(ours), &trust, &host, std::time::Duration::from_secs(10)).await.map(|secure| {
                     assert!(!secure.encrypted().cipher_suite.is_empty() && secure.channel_binding().is_some());
                     secure.encrypted().to_string()
                 })
@@ -251,6 +253,22 @@ mod tests {
         assert_eq!(table(&authority.server(&[HOST]), &both, HOST).await, GOOD);
         let forger = Authority::new("root");
         assert_eq!(table(&forger.version_1(HOST), &authority.pem(), HOST).await, all(CertificateProblem::BadSignature));
+    }
+
+    /// As libpq and OpenSSL have it; who uses the connection later would fail.
+    #[tokio::test]
+    async fn a_chain_ends_at_a_root_and_nowhere_else() {
+        let authority = Authority::new("root");
+        let below = authority.below("middle");
+        let server = below.sent_along(below.server(&[HOST]));
+        assert_eq!(table(&server, &below.pem(), HOST).await, all(CertificateProblem::NoRoot));
+        assert_eq!(table(&server, &format!("{}{}", below.pem(), authority.pem()), HOST).await, GOOD);
+        // What stands in the bundle need not be sent.
+        assert_eq!(table(&below.server(&[HOST]), &format!("{}{}", below.pem(), authority.pem()), HOST).await, GOOD);
+        let leaf = authority.server(&[HOST]);
+        assert_eq!(table(&leaf, &leaf.pem(), HOST).await, all(CertificateProblem::NoRoot));
+        let client_only = authority.server_with(&[HOST], |params| params.extended_key_usages.push(ExtendedKeyUsagePurpose::ClientAuth));
+        assert!(table(&client_only, &client_only.pem(), HOST).await[1].is_err());
     }
 
     #[tokio::test]
@@ -325,7 +343,7 @@ mod tests {
         let client = client.map(|identity| crate::tls::Identity::from_pem(&identity.pem(), &Secret::from(identity.key_pem())).unwrap());
         let trust = Trust::new(Demand::Nothing, Roots::default(), client);
         let host = HOST.parse().unwrap();
-        let connect = async { connect(Bounded::new(ours), &trust, &host).await.map(drop) };
+        let connect = async { connect(Bounded::new(ours), &trust, &host, std::time::Duration::from_secs(10)).await.map(drop) };
         let (answer, accepted) = tokio::join!(connect, accept);
         assert_eq!(answer.is_ok(), accepted);
         answer

@@ -107,7 +107,14 @@ impl<S: AsyncRead + AsyncWrite + Unpin> AsyncWrite for Secure<S> {
 /// # Errors
 ///
 /// [`HandshakeError`], whose variants say who is at fault.
-pub async fn connect<S>(stream: Bounded<S>, trust: &Trust, host: &Host) -> Result<Secure<S>, HandshakeError>
+pub async fn connect<S>(stream: Bounded<S>, trust: &Trust, host: &Host, within: Duration) -> Result<Secure<S>, HandshakeError>
+where
+    S: AsyncRead + AsyncWrite + Unpin,
+{
+    timeout(within, shake_hands(stream, trust, host)).await.unwrap_or(Err(HandshakeError::Silent))
+}
+
+async fn shake_hands<S>(stream: Bounded<S>, trust: &Trust, host: &Host) -> Result<Secure<S>, HandshakeError>
 where
     S: AsyncRead + AsyncWrite + Unpin,
 {

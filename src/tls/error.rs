@@ -70,6 +70,9 @@ pub enum IdentityError {
 /// Why there is no TLS on a stream whose peer agreed to it.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 pub enum HandshakeError {
+    /// It began, and nothing more came within the time: large packets that are lost on the way, or a hung server.
+    #[error("silence in the TLS handshake")]
+    Silent,
     /// What answers does not speak TLS.
     #[error("what answered is not TLS: {heard}")]
     NotTls {
@@ -120,6 +123,9 @@ pub enum CertificateProblem {
     /// It leads to none of the roots.
     #[error("it was not issued by a given root certificate")]
     UnknownIssuer,
+    /// It leads to a given certificate, but that one is signed by another, and libpq ends a chain at a root only.
+    #[error("the given certificate that it leads to is not a root")]
+    NoRoot,
     /// It is for other hosts.
     #[error("it is for another host: {}", if presented.is_empty() { "it names none".to_owned() } else { presented.join(", ") })]
     WrongName {

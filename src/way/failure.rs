@@ -60,7 +60,8 @@ pub(crate) fn of_handshake(error: HandshakeError) -> Told {
         HandshakeError::Closed { heard } if heard.as_str().contains("Exceeded MaxStartups") => (Cause::TooManyStartups, heard),
         HandshakeError::Closed { heard } if heard.as_str().contains("Not allowed at this time") => (Cause::Penalised, heard),
         HandshakeError::Closed { heard } => (Cause::ConnectReset, heard),
-        HandshakeError::ClosedAfterVersion { version } => (Cause::HandshakeCorrupt, version),
+        HandshakeError::ClosedAfterVersion { version } => (Cause::HandshakeClosed, version),
+        HandshakeError::WeakSignature { signature } => silent(Cause::HostKeyWeak { signature: Heard::from_text(&signature).to_string() }),
         HandshakeError::Silent { heard } => (Cause::HandshakeSilent, heard),
         HandshakeError::NotSsh { heard } => (Cause::NotSsh, heard),
         HandshakeError::OldVersion { version } => (Cause::OldSsh, version),
@@ -94,7 +95,7 @@ pub(crate) fn of_authenticate(error: AuthenticateError) -> Told {
         }
         AuthenticateError::Denied { methods } => (Cause::PublicKeyNotOffered, Heard::from_text(&methods.join(","))),
         AuthenticateError::Partial { methods } => (Cause::SecondFactor, Heard::from_text(&methods.join(","))),
-        AuthenticateError::TooManyTries { heard } => (Cause::TooManyTries, heard),
+        AuthenticateError::TooManyTries { heard } => (Cause::KeyRefused, heard),
         AuthenticateError::Closed { heard } => (Cause::AuthenticateClosed, heard),
         AuthenticateError::Silent => silent(Cause::AuthenticateSilent),
     }
@@ -156,11 +157,12 @@ mod tests {
         }
         assert!(of_forward(ForwardError::SessionLost { heard: Heard::default() }).0.heals());
         assert!(of_authenticate(AuthenticateError::Denied { methods: vec!["publickey".to_owned()] }).0.heals());
+        assert!(of_authenticate(AuthenticateError::TooManyTries { heard: Heard::default() }).0.heals());
+        assert!(of_handshake(HandshakeError::ClosedAfterVersion { version: Heard::default() }).0.heals());
         let lasting = [
             of_handshake(HandshakeError::HostKeyOtherType { theirs: Vec::new() }),
             of_handshake(HandshakeError::NotSsh { heard: Heard::default() }),
             of_authenticate(AuthenticateError::Denied { methods: vec!["password".to_owned()] }),
-            of_authenticate(AuthenticateError::TooManyTries { heard: Heard::default() }),
             of_forward(ForwardError::Prohibited { heard: Heard::default() }),
             of_forward(ForwardError::DialFailed { heard: Heard::from_text("Connection refused") }),
             of_forward(ForwardError::Silent),

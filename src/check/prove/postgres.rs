@@ -7,12 +7,13 @@ use crate::check::Postgres;
 use crate::check::failure::{of_known_postgres, of_postgres, of_two};
 use crate::check::walk::Walk;
 use crate::path::cause::Cause;
+use crate::path::finding::Finding;
 use crate::path::heard::Heard;
 use crate::path::position::Position;
 use crate::path::route::{Address, Login};
 use crate::path::stage::Stage;
 use crate::path::walked::Status;
-use crate::postgres::{self, Encryption, Readiness, Role, falls_back, login, negotiate};
+use crate::postgres::{self, Encryption, Purpose, Readiness, Role, falls_back, login, negotiate};
 use crate::way::{Failure, Stream};
 
 /// How long a goodbye may take. Terminate is one packet and awaits no answer; only a stalled path needs longer, and then nobody waits.
@@ -112,14 +113,17 @@ impl Prover<'_> {
         let Some(Login { user, database }) = self.login.filter(|_| self.reaches(Stage::Login)) else { return Ok(None) };
         self.begin(Stage::Login);
         let role = Role { user: user.clone(), password: password.clone(), database: database.clone() };
-        let connection = login(secured, &role, patience.login).await?;
+        let connection = login(secured, &role, Purpose::Queries, patience.login).await?;
         steps.pass(format!("role {user}"));
         self.begin(Stage::Open);
         let server_version = connection.server_version().to_owned();
         steps.pass(format!("database {database}, PostgreSQL {server_version}"));
         if self.reaches(Stage::Ready) {
             self.begin(Stage::Ready);
-            let findings = connection.ready(readiness, patience.ready).await?;
+            let mut findings = connection.ready(readiness, patience.ready).await?;
+            if readiness.replication && findings.is_empty() {
+                findings.extend(self.replicates(encryption, &role).await?);
+            }
             if !findings.is_empty() {
                 let cause = Cause::NotReady { findings, publication: readiness.publication.clone() };
                 return Err(Failure::new(self.leg, (cause, Heard::default())).into());
@@ -130,6 +134,24 @@ impl Prover<'_> {
         // Late or failed: dropping the connection ends it all the same, and the path is proven.
         let _said = tokio::time::timeout(self.walk.left(GOODBYE), connection.close()).await;
         Ok(Some(Proof::Postgres { server_version }))
+    }
+}
+
+impl Prover<'_> {
+    /// Whether a replication connection is let through, which no catalog says: a pooler passes queries alone.
+    async fn replicates(&self, encryption: Encryption, role: &Role) -> Result<Option<Finding>, Failure> {
+        let patience = self.walk.patience;
+        let stream = self.walk.dialer().dial(self.leg, self.at).await?;
+        self.begin(Stage::Ready);
+        let identified = async {
+            let secured = negotiate(stream, &self.asked.tls, encryption, &self.at.host, patience.tls).await?;
+            let connection = login(secured, role, Purpose::Replication, patience.login).await?;
+            connection.identify_system(patience.ready).await?;
+            connection.close().await;
+            Ok::<_, postgres::Error>(())
+        };
+        let refused = identified.await.err();
+        Ok(refused.map(|error| Finding::NoReplicationConnection { heard: of_postgres(error).1 }))
     }
 }
 

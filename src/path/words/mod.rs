@@ -76,7 +76,8 @@ impl Cause {
             _ if matches!(self, Self::Interrupted { .. }) => self.ended_words(),
             Stage::Configure => self.configure_words(),
             Stage::Resolve | Stage::Connect => self.reach_words(scene),
-            Stage::Handshake | Stage::HostKey => self.handshake_words(scene),
+            Stage::Handshake => self.handshake_words(scene),
+            Stage::HostKey => self.host_key_words(scene),
             Stage::Authenticate => self.authenticate_words(scene),
             Stage::Forward | Stage::Hold => self.forward_words(scene),
             Stage::Dial => self.dial_words(scene),
@@ -95,10 +96,11 @@ impl Cause {
             | Self::AuthenticateSilent
             | Self::DialSilent
             | Self::PostgresSilent
+            | Self::TlsSilent
             | Self::LoginSilent
             | Self::HoldSilent => "no answer",
             Self::ResolverFailed => "not resolved",
-            Self::AuthenticateClosed | Self::DialClosed | Self::PostgresClosed | Self::LoginBroken => "hung up",
+            Self::HandshakeClosed | Self::AuthenticateClosed | Self::DialClosed | Self::PostgresClosed | Self::LoginBroken => "hung up",
             Self::SecondFactor => "more asked for",
             Self::SessionLost => "session lost",
             Self::ForwardShortage => "no room",
@@ -106,9 +108,11 @@ impl Cause {
             Self::DialResolverSilent => "not resolved",
             Self::NotPostgres => "not Postgres",
             Self::TlsServerError => "an error",
-            Self::CertificateWrongName { .. } | Self::CertificateExpired | Self::CertificateUnknownIssuer | Self::CertificateBad => {
-                "certificate refused"
-            }
+            Self::CertificateWrongName { .. }
+            | Self::CertificateExpired
+            | Self::CertificateUnknownIssuer
+            | Self::CertificateNoRoot
+            | Self::CertificateBad => "certificate refused",
             Self::ServerUnproven => "not proven",
             Self::PasswordMissing => "password needed",
             Self::ReadyFailed => "not examined",

@@ -7,7 +7,6 @@ use crate::path::finding::{Finding, quoted};
 
 impl Cause {
     pub(super) fn tls_words(&self, scene: Scene<'_>) -> Words {
-        let host = scene.route.address(scene.leg).map_or_else(String::new, |at| at.host.to_string());
         match self {
             Self::PostgresSilent => Words::new(
                 "The database accepts the connection and says nothing",
@@ -37,9 +36,37 @@ impl Cause {
                 "Postgres could not start this connection.",
                 ["see Postgres's log".to_owned()],
             ),
+            Self::ClientCertificateRefused => Words::new(
+                "The database refuses the client certificate",
+                "Postgres asks for a client certificate that its authority has signed.",
+                [
+                    "give a client certificate and its private key (`sslcert`, `sslkey`)".to_owned(),
+                    "have it signed by the authority in the server's ssl_ca_file".to_owned(),
+                ],
+            ),
+            Self::TlsSilent => Words::new(
+                "The database falls silent in the TLS handshake",
+                "It agreed to TLS and did not finish the handshake in time.",
+                [
+                    "large packets may be lost on the way: lower the MTU, and let ICMP \"fragmentation needed\" pass".to_owned(),
+                    "look for a proxy or a middlebox that stalls TLS".to_owned(),
+                    "a hung server: see Postgres's log".to_owned(),
+                ],
+            ),
+            Self::TlsFailed => Words::new(
+                "TLS with the database failed",
+                "Postgres agreed to TLS, and the handshake broke.",
+                ["look for a proxy or a middlebox that cuts TLS".to_owned(), "see Postgres's log".to_owned()],
+            ),
+            _ => self.certificate_words(scene),
+        }
+    }
+
+    fn certificate_words(&self, scene: Scene<'_>) -> Words {
+        match self {
             Self::CertificateWrongName { presented } => Words::new(
                 "The database's certificate is for another name",
-                format!("It is for {presented}, and the name asked for is `{host}`."),
+                format!("It is for {presented}, and the name asked for is `{}`.", Peer::of(scene).host),
                 [
                     "use a name in the certificate as the database's host".to_owned(),
                     "issue a certificate for that name".to_owned(),
@@ -56,23 +83,15 @@ impl Cause {
                 "None of the authorities in `sslrootcert` has signed it.",
                 ["give the right authority as `sslrootcert` (for RDS, the bundle of its region)".to_owned()],
             ),
+            Self::CertificateNoRoot => Words::new(
+                "The given authority is not a root",
+                "It has signed the database's certificate, and is itself signed by another. libpq and OpenSSL accept a root only.",
+                ["give the root that signed it as `sslrootcert`, or both in one text".to_owned()],
+            ),
             Self::CertificateBad => Words::new(
                 "The database's certificate cannot be used",
                 "It does not pass verification.",
                 ["issue a new certificate: X.509 v3, with the host name as a subject alternative name".to_owned()],
-            ),
-            Self::ClientCertificateRefused => Words::new(
-                "The database refuses the client certificate",
-                "Postgres asks for a client certificate that its authority has signed.",
-                [
-                    "give a client certificate and its private key (`sslcert`, `sslkey`)".to_owned(),
-                    "have it signed by the authority in the server's ssl_ca_file".to_owned(),
-                ],
-            ),
-            Self::TlsFailed => Words::new(
-                "TLS with the database failed",
-                "Postgres agreed to TLS, and the handshake broke.",
-                ["look for a proxy or a middlebox that cuts TLS".to_owned(), "see Postgres's log".to_owned()],
             ),
             _ => self.ended_words(),
         }

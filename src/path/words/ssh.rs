@@ -33,9 +33,17 @@ impl Cause {
                 "sshd's `PerSourcePenalties`: too many failed logins came from this address lately.",
                 ["wait a minute and apply again".to_owned(), "add this address to `PerSourcePenaltyExemptList` in sshd_config".to_owned()],
             ),
+            Self::HandshakeClosed => Words::new(
+                "The bastion hangs up in the key exchange",
+                "It said who it is, and ended the connection before the two sides had agreed on anything.",
+                [
+                    format!("sshd on {name} is being restarted, or has no memory or processes left: see its log"),
+                    "a balancer that drains its targets, or an intrusion filter (fail2ban), ends the connection".to_owned(),
+                ],
+            ),
             Self::HandshakeCorrupt => Words::new(
                 "The SSH handshake broke",
-                "What arrived does not fit what was agreed: the bytes were changed, cut or reordered on the way, or the server is faulty.",
+                "What arrived does not fit what was agreed: the bytes were changed or reordered on the way, or the server is faulty.",
                 ["distrust the path: try from another network".to_owned(), format!("see sshd's log on {name}")],
             ),
             Self::NotStrict => Words::new(
@@ -43,6 +51,13 @@ impl Cause {
                 "Without it, chacha20-poly1305 is open to the Terrapin attack (CVE-2023-48795).",
                 ["upgrade sshd to 9.6 or later, or enable aes256-gcm@openssh.com on it".to_owned()],
             ),
+            _ => self.ended_words(),
+        }
+    }
+
+    pub(super) fn host_key_words(&self, scene: Scene<'_>) -> Words {
+        let Peer { name, .. } = Peer::of(scene);
+        match self {
             Self::StrictStripped => Words::new(
                 "The bastion's signature does not fit what was exchanged",
                 "Its offer of strict key exchange is missing, too: somebody in between changes the messages, or it is a faulty old server. \
@@ -53,6 +68,11 @@ impl Cause {
                 "The bastion has no host key of a pinned kind",
                 format!("It has {}; none of the pinned keys is of that kind. That counts as a changed key.", kinds(presented)),
                 [format!("read the host keys on {name} itself and pin one of them"), "restore the pinned key".to_owned()],
+            ),
+            Self::HostKeyWeak { signature } => Words::new(
+                "The bastion's host key signs in a way that is not safe",
+                format!("Its signature is `{signature}`, which was not agreed on; SHA-1 is not taken."),
+                ["upgrade sshd, or give it an ed25519 host key and pin that".to_owned()],
             ),
             Self::HostKeyChanged { presented } => Words::new(
                 "The bastion's host key is not the pinned one",
@@ -108,11 +128,6 @@ impl Cause {
                 "The bastion wants a second factor",
                 "The key was accepted, and sshd asks for more (`AuthenticationMethods`). A program has no second factor.",
                 [format!("exempt `{user}` in a `Match User` block: AuthenticationMethods publickey")],
-            ),
-            Self::TooManyTries => Words::new(
-                "The bastion counts too many tries",
-                "sshd's `MaxAuthTries` ended the session.",
-                ["raise `MaxAuthTries` in sshd_config: one key needs at most two tries".to_owned()],
             ),
             Self::AuthenticateClosed => Words::new(
                 "The bastion hangs up during authentication",
