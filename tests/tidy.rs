@@ -136,6 +136,19 @@ fn long_files_say_why() {
     assert!(wrong.is_empty(), "longer than {LONGEST} lines without a reason: {wrong:?}");
 }
 
+/// Who embeds the library compiles nothing for Terraform, a terminal or AWS.
+#[test]
+fn without_features_the_library_needs_none_of_their_crates() {
+    let cargo = std::env::var("CARGO").unwrap_or_else(|_| "cargo".to_owned());
+    let arguments = ["tree", "--offline", "--no-default-features", "--edges", "normal,build", "--prefix", "none"];
+    let output = std::process::Command::new(cargo).args(arguments).current_dir(env!("CARGO_MANIFEST_DIR")).output().unwrap();
+    let tree = String::from_utf8(output.stdout).unwrap();
+    assert!(output.status.success() && tree.contains("russh "), "{tree}{}", String::from_utf8_lossy(&output.stderr));
+    let foreign = |line: &&str| ["tonic", "prost", "protox", "clap", "indicatif", "aws-"].iter().any(|name| line.starts_with(name));
+    let found: Vec<_> = tree.lines().filter(foreign).collect();
+    assert!(found.is_empty(), "{found:?}");
+}
+
 #[test]
 fn the_text_speaks_of_the_project_alone() {
     let root = Path::new(env!("CARGO_MANIFEST_DIR"));

@@ -106,8 +106,8 @@ impl Ephemeral for SshTunnel {
         let secret = |name, description| Attribute::optional(name, string(), description).sensitive();
         Schema::new(
             "A port on 127.0.0.1 that leads through a bastion while Terraform runs, so that any provider can use it. The way is proven before the port \
-                is given out, as far as the bastion's connection to `remote_host`. The port is another one in every run, and its connections share \
-                one SSH session.\n\n\
+                is given out, as far as the bastion's connection to `remote_host`. The port is another one in every run. Its connections have SSH \
+                sessions of their own, up to eight, so that none waits for another's reader.\n\n\
                 Where an argument is not known before apply, the tunnel is not opened at plan: whoever uses it is configured with an unknown host and \
                 port then, which not every provider tolerates.",
             vec![

@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use ring::rand::SecureRandom;
 
-use super::sessions::REFUSAL_PAUSE;
+use super::sessions::{LINGER, REFUSAL_PAUSE};
 use crate::backoff::Backoff;
 use crate::path::stage::Stage;
 
@@ -115,7 +115,8 @@ impl Patience {
     pub(crate) const fn healing(&self, stage: Stage) -> (Duration, Backoff) {
         let seconds = Duration::from_secs;
         match stage {
-            Stage::Authenticate => (self.key_window, Backoff::new(REFUSAL_PAUSE, seconds(8), seconds(10))),
+            // Those who failed together come back within the time that the session of the first one lingers.
+            Stage::Authenticate => (self.key_window, Backoff::new(REFUSAL_PAUSE, REFUSAL_PAUSE.saturating_add(LINGER), seconds(10))),
             Stage::Login | Stage::Open => (self.open_window, Backoff::new(seconds(1), seconds(2), seconds(8))),
             _ => (self.reach_window, Backoff::new(Duration::from_millis(500), seconds(1), seconds(8))),
         }

@@ -30,7 +30,7 @@ pub(crate) const REFUSAL_PAUSE: Duration = Duration::from_secs(6);
 
 /// How long a session outlives its last user. Terraform starts the next resource some milliseconds after the last one ended;
 /// one second bridges that, and is short enough to count as done.
-const LINGER: Duration = Duration::from_secs(1);
+pub(crate) const LINGER: Duration = Duration::from_secs(1);
 
 /// How many logins, and how many bastions, are remembered without need: more than a large apply has. Some hundred bytes each.
 const REMEMBERED: usize = 256;

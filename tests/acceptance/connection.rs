@@ -165,7 +165,7 @@ fn many_new_connections_of_one_apply_log_in_once_even_while_the_key_syncs() {
     bench.lab.bastion.authorize_after("neosync", &[&bench.key.public_key], Duration::from_secs(4));
     let block = bench.connection().set("count", "8").set("name", "\"orders-${count.index}\"").set("verify", "{ timeout = \"2m\" }");
     bench.apply(&[&block]).ok().unwrap();
-    assert_eq!(bench.lab.bastion.logins().len(), 1);
+    assert_eq!(bench.lab.bastion.logins().len(), 1, "{}", bench.lab.bastion.log());
     assert_eq!(bench.lab.bastion.failed_logins().len(), 1, "the eight wait together: {}", bench.lab.bastion.log());
 }
 

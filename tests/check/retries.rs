@@ -184,3 +184,25 @@ async fn a_direct_path_blames_no_bastion() {
     assert_eq!(told.code(), "tls/not-offered");
     assert!(!told.to_string().contains("bastion"), "{told}");
 }
+
+/// What breaks on the way to the second of two encryptions says nothing of the first.
+#[tokio::test(flavor = "multi_thread")]
+async fn a_second_connection_that_fails_is_told_as_it_is() {
+    let bench = Bench::new();
+    let listener = std::net::TcpListener::bind(("127.0.0.1", 0)).unwrap();
+    let number = listener.local_addr().unwrap().port();
+    std::thread::spawn(move || {
+        use std::io::{Read, Write};
+        let (mut client, _) = listener.accept().unwrap();
+        drop(listener);
+        client.read_exact(&mut [0; 8]).unwrap();
+        client.write_all(b"N").unwrap();
+    });
+    let mut request = bench.within(Duration::from_secs(3));
+    request.route.hops.clear();
+    request.postgres.tls = bench.tls(SslMode::Prefer);
+    *database_at(&mut request) = Address::new("127.0.0.1".parse().unwrap(), port(number));
+    let told = walk(&request, &Sessions::new()).await.unwrap_err();
+    assert_eq!(told.code(), "connect/refused");
+    assert!(told.tries > 1, "it heals: {told}");
+}
