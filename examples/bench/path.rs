@@ -9,7 +9,7 @@ use anyhow::{Context, Result, bail, ensure};
 use bastion::check::{Request, Sessions, check};
 use bastion::key::PrivateKey;
 use bastion::path::event::Silent;
-use bastion::path::route::{Address, Hop, Host, Login, Port, Route, Target};
+use bastion::path::route::{Address, Hop, Host, Login, Port, Route, Target as Destination};
 use bastion::postgres::{Readiness, SslMode, TlsSettings};
 use bastion::secret::Secret;
 use bastion::ssh::known_hosts;
@@ -205,17 +205,19 @@ impl Scene<'_> {
             Ok::<_, anyhow::Error>(began.elapsed())
         })?;
         let logins = self.lab.bastion.logins().len() - logins;
-        ensure!(logins == usize::from(request.route.bastion.is_some()), "{logins} sessions were opened");
+        // Ten at a time, and those under way share a login: each proves what stands after it began.
+        let most = if request.route.is_direct() { 0 } else { BURST / 2 };
+        ensure!(logins <= most, "{logins} sessions were opened");
         Ok(took)
     }
 
     /// The same database, from this machine. Its certificate is for the name that only the bastion resolves, so the chain alone is verified.
     fn direct(&self, mode: Mode) -> Result<Request> {
         let mut request = request(&self.order(mode)?)?;
-        request.route.bastion = None;
-        request.route.database.host = "127.0.0.1".parse()?;
+        request.route.hops.clear();
+        request.route.target.as_mut().context("no target")?.at_mut().host = "127.0.0.1".parse()?;
         if matches!(mode, Mode::Tls) {
-            request.tls = TlsSettings::new(SslMode::VerifyCa, Some(&self.lab.authority.pem()), None)?;
+            request.postgres.tls = TlsSettings::new(SslMode::VerifyCa, Some(&self.lab.authority.pem()), None)?;
         }
         Ok(request)
     }
@@ -249,7 +251,7 @@ fn request(order: &Value) -> Result<Request> {
     let at = Address::new(lab::DATABASE_HOST.parse()?, port("database_port")?);
     let login = Login { user: lab::ROLE.to_owned(), database: lab::DATABASE.to_owned() };
     let hop = Hop::new(Address::new(host, bastion_port), text("user")?, host_keys);
-    let mut request = Request::new(Route::new(vec![hop], Target::Postgres { at, login: Some(login) }));
+    let mut request = Request::new(Route::new(vec![hop], Destination::Postgres { at, login: Some(login) }));
     request.keys = vec![Arc::new(PrivateKey::parse(&Secret::from(text("private_key")?), None)?)];
     request.postgres.password = Some(text("password")?.into());
     request.postgres.tls = TlsSettings::new(mode, authorities, None)?;
