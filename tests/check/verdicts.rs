@@ -7,13 +7,12 @@ use bastion::path::event::Silent;
 use bastion::path::position::Position;
 use bastion::path::route::Target;
 use bastion::path::stage::Stage;
-use lab::KeyType;
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::{TcpListener, TcpStream};
 use tokio::task::JoinSet;
 use tokio_util::sync::CancellationToken;
 
-use crate::support::{Bench, LONG, SOON, USER, port, private, proven, ssh_at, walk, walk_all};
+use crate::support::{Bench, LONG, SOON, USER, port, proven, ssh_at, walk, walk_all};
 
 async fn opened(request: Request) -> Opened {
     open_tunnel(request, &Sessions::new(), &Silent, &CancellationToken::new()).await.ok().expect("no tunnel")
@@ -173,23 +172,4 @@ async fn clients_of_a_tunnel_whose_bastion_is_gone_are_hung_up_on_together() {
     clients.join_all().await;
     // One handshake that is not answered, and not four.
     assert!(began.elapsed() < Duration::from_secs(20), "{:?}", began.elapsed());
-}
-
-#[tokio::test(flavor = "multi_thread")]
-async fn logins_that_are_new_are_made_at_the_same_time() {
-    let bench = Bench::new();
-    let keys: Vec<_> = (0..6).map(|_| bench.lab.bastion.client_key(KeyType::Ed25519).unwrap()).collect();
-    bench.lab.bastion.authorize(USER, &keys.iter().map(|key| &key.public_key).collect::<Vec<_>>()).unwrap();
-    let relay = lab::Relay::start(([127, 0, 0, 1], bench.lab.bastion.port())).unwrap();
-    let requests: Vec<_> = keys
-        .iter()
-        .map(|key| {
-            let mut request = bench.request();
-            ssh_at(&mut request).port = port(relay.port());
-            request.keys = vec![private(key)];
-            request
-        })
-        .collect();
-    walk_all(requests, &Sessions::new()).await.into_iter().for_each(|walked| drop(proven(walked)));
-    assert_eq!(bench.lab.bastion.logins().len(), 6);
 }
