@@ -2,9 +2,20 @@
 
 use std::error::Error;
 
+#[cfg(feature = "provider")]
 const PROTOS: [&str; 3] = ["tfplugin6.proto", "plugin.proto", "health.proto"];
 
 fn main() -> Result<(), Box<dyn Error>> {
+    #[cfg(feature = "provider")]
+    compile()?;
+    // Cargo's default would build again when any file of the package changes.
+    println!("cargo:rerun-if-changed=proto");
+    println!("cargo:rerun-if-changed=build.rs");
+    Ok(())
+}
+
+#[cfg(feature = "provider")]
+fn compile() -> Result<(), Box<dyn Error>> {
     let descriptors = protox::compile(PROTOS, ["proto"])?;
     tonic_prost_build::configure()
         // Tests talk to the real binary as Terraform does.
@@ -17,8 +28,5 @@ fn main() -> Result<(), Box<dyn Error>> {
         // Equal schemas give equal bytes.
         .btree_map(".")
         .compile_fds(descriptors)?;
-    // Cargo's default would build again when any file of the package changes.
-    println!("cargo:rerun-if-changed=proto");
-    println!("cargo:rerun-if-changed=build.rs");
     Ok(())
 }

@@ -9,9 +9,11 @@
 //! use bastion::check::{Request, Sessions, check};
 //! use bastion::key::{PrivateKey, authorized_keys_line};
 //! use bastion::path::event::Event;
-//! use bastion::path::route::{Bastion, Database, Port, Route};
-//! use bastion::postgres::{Readiness, SslMode, TlsSettings};
+//! use bastion::path::route::{Address, Hop, Login, Port, Route, Target};
+//! use bastion::postgres::{SslMode, TlsSettings};
 //! use bastion::ssh::known_hosts;
+//! use bastion::way::{Patience, Way};
+//! use tokio::io::AsyncWriteExt;
 //! use tokio_util::sync::CancellationToken;
 //!
 //! # async fn prove() -> Result<(), Box<dyn std::error::Error>> {
@@ -20,34 +22,38 @@
 //! let target = "orders.internal:5432".to_owned();
 //! println!("{}", authorized_keys_line(&key.public(), &[target], "orders")?);
 //!
-//! // The way there. The host key is pinned.
-//! let (host, port) = ("bastion.example.com".parse()?, Port::SSH);
-//! let host_keys = known_hosts::from_texts(&[&std::fs::read_to_string("bastion_host_key.pub")?], &host, port)?;
-//! let bastion = Bastion { host, port, user: "orders".to_owned(), host_keys };
-//! let database = Database { host: "orders.internal".parse()?, port: Port::POSTGRES, user: "app".to_owned(), name: "orders".to_owned() };
+//! // The way there: one hop, whose host key is pinned, and a Postgres behind it.
+//! let at = Address::new("bastion.example.com".parse()?, Port::SSH);
+//! let host_keys = known_hosts::from_texts(&[&std::fs::read_to_string("bastion_host_key.pub")?], &at.host, at.port)?;
+//! let hop = Hop::new(at, "orders", host_keys);
+//! let login = Login { user: "app".to_owned(), database: "orders".to_owned() };
+//! let at = Address::new("orders.internal".parse()?, Port::POSTGRES);
+//! let target = Target::Postgres { at: at.clone(), login: Some(login) };
 //!
 //! // Walk it, and hear of every stage.
-//! let request = Request {
-//!     route: Route { bastion: Some(bastion), database },
-//!     key: Some(Arc::new(key)),
-//!     password: Some("the role's password".into()),
-//!     tls: TlsSettings::new(SslMode::VerifyFull, Some(&std::fs::read_to_string("ca.pem")?), None)?,
-//!     readiness: Readiness { replication: true, ..Readiness::default() },
-//!     timeout: Duration::from_secs(60),
-//!     until: None,
-//! };
-//! let observer = |event: &Event| println!("{event:?}");
-//! match check(&request, &Sessions::new(), &observer, &CancellationToken::new()).await {
-//!     Ok(report) => println!("proven, up to PostgreSQL {}", report.server_version),
+//! let mut request = Request::new(Route::new(vec![hop], target));
+//! request.keys = vec![Arc::new(key)];
+//! request.postgres.password = Some("the role's password".into());
+//! request.postgres.tls = TlsSettings::new(SslMode::VerifyFull, Some(&std::fs::read_to_string("ca.pem")?), None)?;
+//! request.postgres.readiness.replication = true;
+//! request.timeout = Duration::from_secs(60);
+//! let (sessions, observer) = (Sessions::new(), |event: &Event| println!("{event:?}"));
+//! match check(&request, &sessions, &observer, &CancellationToken::new()).await {
+//!     Ok(report) => println!("proven, up to PostgreSQL {:?}", report.server_version()),
 //!     Err(diagnosis) => println!("{}\n\n{diagnosis}", diagnosis.summary()),
 //! }
+//!
+//! // Use the same way for something else: a stream, and no port of this machine.
+//! let way = Way::new(request.route.hops, request.keys, &sessions, Patience::DEFAULT);
+//! way.open(&at).await?.write_all(b"hello").await?;
 //! # Ok(())
 //! # }
 //! ```
 //!
-//! Read the rooms in this order: [`path`], [`key`], [`secret`], [`cidr`], [`backoff`] are the words, pure and small. [`ssh`], [`postgres`] and
-//! `aws`, behind the feature of that name, talk to one kind of peer each. [`check`] walks a route. [`provider`] is what Terraform wants, [`tfplugin`] what it says;
-//! `cli`, behind the feature of that name, is the program `bastion`.
+//! Read the rooms in this order: [`path`], [`key`], [`secret`], [`cidr`], [`backoff`] are the words, pure and small. [`ssh`], [`tls`],
+//! [`postgres`] and `aws` talk to one kind of peer each. [`way`] crosses hops, [`check`] proves what is at the end. `provider` is what
+//! Terraform wants, `tfplugin` what it says; `cli` is the program `bastion`. The features `aws`, `provider` and `cli` add the rooms of
+//! their names, and everything is there without them.
 
 #[cfg(feature = "aws")]
 pub mod aws;
@@ -59,7 +65,11 @@ pub mod cli;
 pub mod key;
 pub mod path;
 pub mod postgres;
+#[cfg(feature = "provider")]
 pub mod provider;
 pub mod secret;
 pub mod ssh;
+#[cfg(feature = "provider")]
 pub mod tfplugin;
+pub mod tls;
+pub mod way;

@@ -15,13 +15,15 @@ fn doors() -> BTreeMap<&'static str, Vec<&'static str>> {
     for word in &words {
         doors.insert(*word, words.clone());
     }
-    for world in ["ssh", "postgres", "aws"] {
+    for world in ["ssh", "tls", "aws"] {
         doors.insert(world, words.clone());
     }
+    doors.insert("postgres", [words.clone(), vec!["tls"]].concat());
     doors.insert("tfplugin", words.clone());
-    doors.insert("check", [words.clone(), vec!["ssh", "postgres"]].concat());
+    doors.insert("way", [words.clone(), vec!["ssh"]].concat());
+    doors.insert("check", [words.clone(), vec!["ssh", "tls", "postgres", "way"]].concat());
     doors.insert("cli", [words.clone(), vec!["ssh", "postgres", "aws", "check"]].concat());
-    doors.insert("provider", [words, vec!["ssh", "postgres", "aws", "check", "tfplugin"]].concat());
+    doors.insert("provider", [words, vec!["ssh", "postgres", "aws", "way", "check", "tfplugin"]].concat());
     doors
 }
 
@@ -74,6 +76,45 @@ fn uses_go_through_doors_only() {
     assert!(wrong.is_empty(), "no such door:\n{}", wrong.join("\n"));
 }
 
+/// What a file is called in a `use`, beneath `crate::`.
+fn module(name: &str) -> String {
+    name.strip_prefix("src/").unwrap().trim_end_matches(".rs").trim_end_matches("/mod").replace('/', "::")
+}
+
+/// The files that a file imports from, by their modules. A `mod.rs` is the room's door, not one of its files.
+fn imports<'a>(name: &str, text: &str, files: &'a [String]) -> Vec<&'a str> {
+    let own = module(name);
+    let parent = own.rsplit_once("::").map_or("", |(parent, _)| parent);
+    let mut uses = String::new();
+    for statement in body(text).split(';').filter_map(|statement| statement.split_once("use ").map(|(_, path)| path)) {
+        let path = statement.split_whitespace().collect::<String>();
+        // `super::a::{b,c}` is `super::a::b` and `super::a::c`.
+        let (head, tails) = path.split_once('{').map_or((path.as_str(), String::new()), |(head, tails)| (head, tails.replace('}', "")));
+        for tail in tails.split(',') {
+            let whole = format!("{head}{tail}");
+            let whole = whole
+                .strip_prefix("crate::")
+                .map(str::to_owned)
+                .or_else(|| whole.strip_prefix("super::").map(|rest| format!("{parent}::{rest}")));
+            uses.extend(whole.map(|whole| format!(" {whole}::")));
+        }
+    }
+    files.iter().map(String::as_str).filter(|file| *file != own && uses.contains(&format!(" {file}::"))).collect()
+}
+
+#[test]
+fn no_two_files_import_each_other() {
+    let sources: Vec<_> =
+        all(&["src"]).into_iter().filter(|(name, _)| !name.ends_with("mod.rs") && name.matches('/').count() > 1).collect();
+    let files: Vec<_> = sources.iter().map(|(name, _)| module(name)).collect();
+    let uses: BTreeMap<_, _> = sources.iter().map(|(name, text)| (module(name), imports(name, text, &files))).collect();
+    assert!(uses["way::dialer"].contains(&"way::sessions"), "{uses:?}");
+    let mutual = |one: &str, other: &str| one < other && uses.get(other).is_some_and(|back| back.contains(&one));
+    let wrong: Vec<_> =
+        uses.iter().flat_map(|(one, others)| others.iter().filter(|other| mutual(one, other)).map(move |other| (one, other))).collect();
+    assert!(wrong.is_empty(), "they import each other: {wrong:?}");
+}
+
 #[test]
 fn each_file_says_in_its_first_sentence_what_it_is_for() {
     let wrong: Vec<_> = all(&["src", "lab/src", "tests", "examples"])
@@ -93,6 +134,19 @@ fn long_files_say_why() {
         .map(|(name, _)| name)
         .collect();
     assert!(wrong.is_empty(), "longer than {LONGEST} lines without a reason: {wrong:?}");
+}
+
+/// Who embeds the library compiles nothing for Terraform, a terminal or AWS.
+#[test]
+fn without_features_the_library_needs_none_of_their_crates() {
+    let cargo = std::env::var("CARGO").unwrap_or_else(|_| "cargo".to_owned());
+    let arguments = ["tree", "--offline", "--no-default-features", "--edges", "normal,build", "--prefix", "none"];
+    let output = std::process::Command::new(cargo).args(arguments).current_dir(env!("CARGO_MANIFEST_DIR")).output().unwrap();
+    let tree = String::from_utf8(output.stdout).unwrap();
+    assert!(output.status.success() && tree.contains("russh "), "{tree}{}", String::from_utf8_lossy(&output.stderr));
+    let foreign = |line: &&str| ["tonic", "prost", "protox", "clap", "indicatif", "aws-"].iter().any(|name| line.starts_with(name));
+    let found: Vec<_> = tree.lines().filter(foreign).collect();
+    assert!(found.is_empty(), "{found:?}");
 }
 
 #[test]

@@ -8,7 +8,8 @@ use std::time::{Duration, Instant};
 
 use anyhow::{Context, Result, ensure};
 use bastion::path::picture::{self, Reach};
-use bastion::path::route::{Bastion, Database, Host, Port, Route};
+use bastion::path::route::{Address, Hop, Login, Port, Route, Target};
+use bastion::ssh::known_hosts;
 use lab::{Aws, BucketOptions, Found, KeyBucket, Lab, S3Caller, Terraform};
 use serde_json::{Value, json};
 
@@ -175,17 +176,14 @@ fn fingerprints(terraform: &Terraform) -> Result<[String; 2]> {
 fn show_path(terraform: &Terraform, lab: &Lab) -> Result<()> {
     say("The path, as it was proven")?;
     let port = |number: u16| Port::try_from(i64::from(number));
-    let bastion = Bastion {
-        host: lab.bastion.host().parse()?,
-        port: port(lab.bastion.port())?,
-        user: USER.to_owned(),
-        host_keys: bastion::key::HostKeys::Any,
-    };
-    let host: Host = lab::DATABASE_HOST.parse()?;
-    let database = Database { host, port: port(lab.logical.port())?, user: lab::ROLE.to_owned(), name: lab::DATABASE.to_owned() };
+    let host_keys = known_hosts::from_texts(&[&lab.bastion.host_public_key()?], &lab.bastion.host().parse()?, port(lab.bastion.port())?)?;
+    let hop = Hop::new(Address::new(lab.bastion.host().parse()?, port(lab.bastion.port())?), USER, host_keys);
+    let login = Login { user: lab::ROLE.to_owned(), database: lab::DATABASE.to_owned() };
+    let at = Address::new(lab::DATABASE_HOST.parse()?, port(lab.logical.port())?);
+    let route = Route::new(vec![hop], Target::Postgres { at, login: Some(login) });
     let stages: Vec<String> = serde_json::from_value(output(terraform, "path")?)?;
     ensure!(stages.len() == 11, "the path has {} stages", stages.len());
-    let drawn = picture::draw(&Route { bastion: Some(bastion), database }, Reach::Proven);
+    let drawn = picture::draw(&route, Reach::Proven);
     drawn.lines().chain([""]).chain(stages.iter().map(String::as_str)).try_for_each(line)
 }
 

@@ -1,22 +1,18 @@
 //! A proven path that is kept up: who uses a tunnel for long wants to know when and why it ended.
 
-use std::time::Duration;
-
 use tokio_util::sync::CancellationToken;
 
-use super::failure::{Failure, of_hold};
-use super::patience::Patience;
-use super::sessions::{Lease, Sessions};
+use super::Request;
 use super::walk::Walk;
-use super::{Report, Request};
 use crate::path::diagnosis::Diagnosis;
 use crate::path::event::Observer;
 use crate::path::stage::Stage;
+use crate::way::{Failure, Patience, Sessions, of_hold};
 
-/// Proves a path, then keeps its SSH session up and asks it regularly whether it is there, until it is told to stop.
+/// Proves a path, then keeps the session to its last hop up and asks it regularly whether it is there, until it is told to stop.
 ///
-/// The observer hears [`Stage::Hold`] begin when the path is proven. [`Request::timeout`] bounds the proof, not the holding. Without a
-/// bastion there is no session to keep: after the proof it only waits to be told to stop.
+/// The observer hears [`Stage::Hold`] begin when the path is proven. [`Request::timeout`] bounds the proof, not the holding. A direct path
+/// has no session to keep: after the proof it only waits to be told to stop.
 ///
 /// # Errors
 ///
@@ -30,36 +26,19 @@ pub async fn hold(
     cancelled: &CancellationToken,
 ) -> Result<(), Box<Diagnosis>> {
     let walk = Walk::new(request, patience, sessions, observer);
-    walk.prove(request.timeout, cancelled).await?;
-    let lease = match &request.route.bastion {
-        // The session of the proof lingers for a moment; if it is gone already, another try finds out why.
-        Some(bastion) => Some(walk.session(bastion).await.map_err(|failure| walk.failed(failure))?),
-        None => None,
+    walk.prove(cancelled).await?;
+    let Some(last) = request.route.hops.len().checked_sub(1) else {
+        cancelled.cancelled().await;
+        return Ok(());
     };
-    walk.begin(Stage::Hold);
+    // The session of the proof lingers for a moment; if it is gone already, another try finds out why.
+    let dialer = walk.dialer();
+    let lease = walk.within(cancelled, || dialer.session(last, dialer.since)).await?;
+    let leg = request.route.position(Stage::Hold).map_or(last, |position| position.leg);
+    walk.steps.begin(leg, Stage::Hold);
     tokio::select! {
         biased;
         () = cancelled.cancelled() => Ok(()),
-        failure = ended(lease.as_ref(), patience.keepalive, patience.keepalive_answer) => Err(walk.failed(failure)),
-    }
-}
-
-async fn ended(lease: Option<&Lease>, every: Duration, within: Duration) -> Failure {
-    match lease {
-        Some(lease) => of_hold(lease.session.watch(every, within).await),
-        None => std::future::pending().await,
-    }
-}
-
-impl Walk<'_> {
-    /// Walks within the time for the whole, or until it is told to stop.
-    pub(super) async fn prove(&self, timeout: Duration, cancelled: &CancellationToken) -> Result<Report, Box<Diagnosis>> {
-        let verdict = tokio::select! {
-            biased;
-            () = cancelled.cancelled() => Err(self.interrupted()),
-            () = tokio::time::sleep(timeout) => Err(self.out_of_time()),
-            verdict = self.run() => verdict,
-        };
-        verdict.map_err(|failure| self.failed(failure))
+        error = lease.session.watch(patience.keepalive, patience.keepalive_answer) => Err(walk.failed(Failure::new(leg, of_hold(error)))),
     }
 }

@@ -2,94 +2,100 @@
 
 mod failure;
 mod hold;
-mod patience;
+mod legs;
+mod persistence;
+mod prove;
 mod scan;
-mod sessions;
+mod tunnel;
 mod walk;
 
 use std::sync::Arc;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use tokio_util::sync::CancellationToken;
 
 pub use self::hold::hold;
-pub use self::patience::Patience;
+pub use self::prove::Proof;
 pub use self::scan::scan;
-pub use self::sessions::Sessions;
-pub use self::walk::tunnel::{Tunnel, TunnelError, open_tunnel};
+pub use self::tunnel::{Opened, TunnelError, open_tunnel};
 use crate::key::PrivateKey;
 use crate::path::diagnosis::Diagnosis;
 use crate::path::event::Observer;
+use crate::path::position::Position;
 use crate::path::route::Route;
-use crate::path::stage::Stage;
+use crate::path::walked::Walked;
 use crate::postgres::{Readiness, TlsSettings};
 use crate::secret::Secret;
+pub use crate::way::{Patience, Sessions};
 
 /// What is to be proven. Holds secrets, so it has no `Debug`.
 #[derive(Clone)]
+#[non_exhaustive]
 pub struct Request {
-    /// The way.
+    /// The way, and what is at its end.
     pub route: Route,
-    /// The key for the bastion's login; unused without a bastion.
-    pub key: Option<Arc<PrivateKey>>,
+    /// The keys for the hops' logins, one each in their order.
+    pub keys: Vec<Arc<PrivateKey>>,
+    /// For a Postgres at the end.
+    pub postgres: Postgres,
+    /// Bounds the whole walk, retries included.
+    pub timeout: Duration,
+    /// The last position to be proven; absent: all of them. Where one answer settles two stages (`handshake` and `host_key`, `forward` and
+    /// `dial`, `login` and `open`), the first asks for both. A hop that is passed by needs its key, one at which the path ends only for
+    /// `authenticate`.
+    pub until: Option<Position>,
+    /// A login to a hop counts only if it was made no earlier: sshd reads keys and permissions at the login, so an older session proves
+    /// nothing of what was changed since. Absent: the walk's own beginning.
+    pub since: Option<Instant>,
+}
+
+impl Request {
+    /// The whole of a route within ten minutes, without any secret.
+    #[must_use]
+    pub fn new(route: Route) -> Self {
+        Self { route, keys: Vec::new(), postgres: Postgres::default(), timeout: TIMEOUT, until: None, since: None }
+    }
+}
+
+/// As long as a key may need to reach a bastion, and the rest of the path after it.
+const TIMEOUT: Duration = Duration::from_secs(10 * 60);
+
+/// What is given to a Postgres, and asked of it. Holds secrets, so it has no `Debug`.
+#[derive(Clone, Default)]
+#[non_exhaustive]
+pub struct Postgres {
     /// The role's password.
     pub password: Option<Secret<String>>,
     /// `sslmode`, authorities and client certificate.
     pub tls: TlsSettings,
-    /// What the database must be ready for.
+    /// What it must be ready for.
     pub readiness: Readiness,
-    /// Bounds the whole walk, retries included.
-    pub timeout: Duration,
-    /// The last stage to be proven; absent: all of them. Where one answer settles two stages (`handshake` and `host_key`, `forward` and
-    /// `dial`, `login` and `open`), the first asks for both. Before `authenticate` no key is needed, before `tls` nothing of the database.
-    pub until: Option<Stage>,
-}
-
-/// A stage that was walked.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Walked {
-    /// Which.
-    pub stage: Stage,
-    /// How.
-    pub status: Status,
-    /// What is known of it. Never a time, so that equal paths compare equal.
-    pub note: String,
-}
-
-/// How a stage ended.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Status {
-    /// It holds.
-    Passed,
-    /// It was not asked for.
-    Skipped,
-    /// It broke the path. Never in a proven one.
-    Failed,
-}
-
-impl Status {
-    /// `passed`, `skipped` or `failed`.
-    #[must_use]
-    pub const fn name(self) -> &'static str {
-        match self {
-            Self::Passed => "passed",
-            Self::Skipped => "skipped",
-            Self::Failed => "failed",
-        }
-    }
 }
 
 /// A proven path.
 #[derive(Clone, Debug, PartialEq, Eq)]
+#[non_exhaustive]
 pub struct Report {
-    /// Such as `15.18`; empty if the walk was to end before `open`.
-    pub server_version: String,
+    /// What was found at its end; `None` if the walk was to end before.
+    pub proof: Option<Proof>,
     /// Every stage, in order.
     pub path: Vec<Walked>,
 }
 
+impl Report {
+    /// The version of the Postgres at the end, such as `15.18`, if the walk came so far.
+    #[must_use]
+    pub fn server_version(&self) -> Option<&str> {
+        match &self.proof {
+            Some(Proof::Postgres { server_version }) => Some(server_version),
+            _ => None,
+        }
+    }
+}
+
 /// How a walk ended, and how far it came.
 #[derive(Clone, Debug, PartialEq, Eq)]
+#[non_exhaustive]
 pub struct Survey {
     /// The stages in order; the last one is the failed one, with what was heard as its note, if there is a failure.
     pub path: Vec<Walked>,
@@ -125,7 +131,7 @@ pub async fn check_with(
     observer: &dyn Observer,
     cancelled: &CancellationToken,
 ) -> Result<Report, Box<Diagnosis>> {
-    walk::Walk::new(request, patience, sessions, observer).prove(request.timeout, cancelled).await
+    walk::Walk::new(request, patience, sessions, observer).prove(cancelled).await
 }
 
 /// As [`check`], for those to whom a failed path is a result too.
@@ -142,10 +148,10 @@ pub async fn survey_with(
     cancelled: &CancellationToken,
 ) -> Survey {
     let walk = walk::Walk::new(request, patience, sessions, observer);
-    let verdict = walk.prove(request.timeout, cancelled).await;
+    let verdict = walk.prove(cancelled).await;
     let path = match &verdict {
         Ok(report) => report.path.clone(),
-        Err(diagnosis) => walk.walked_to(diagnosis),
+        Err(diagnosis) => walk.steps.walked_until(diagnosis),
     };
     Survey { path, verdict }
 }

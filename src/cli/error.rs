@@ -12,7 +12,7 @@ use crate::aws::authorized_keys::NameError;
 use crate::aws::security_group_rules::IdError;
 use crate::key::{KeyError, PermitOpenError, PublicKeyError};
 use crate::path::cause::Cause;
-use crate::path::route::{Endpoint, Host, HostError, Port};
+use crate::path::route::{Address, HostError};
 use crate::path::stage::Stage;
 use crate::postgres::TlsSettingsError;
 use crate::ssh::known_hosts::KnownHostsError;
@@ -44,20 +44,24 @@ pub(super) enum CliError {
     Tls(TlsSettingsError),
     #[error("--until {0}: without --bastion the path has no such stage; it has configure, resolve, connect, tls, login, open and ready")]
     NoSuchStage(Stage),
+    #[error("--replication, --publication and --table are asked at `ready`, and --until ends before it: leave one of them out")]
+    NotAsked,
+    #[error("{name} changes what a client would do here, and is not supported by a check: leave it out, or check without it knowingly")]
+    Unsupported { name: &'static str },
     #[error("--table: \"{0}\" is no table; write schema.table or table, quoted as SQL quotes it")]
     Table(String),
     #[error(
         "no host key is pinned, so nobody can tell the bastion from somebody in between: give --host-key or --known-hosts \
-         (`bastion scan {endpoint}` shows what it presents, to be compared on the bastion itself)", endpoint = Endpoint(.host, *.port)
+         (`bastion scan {endpoint}` shows what it presents, to be compared on the bastion itself)", endpoint = .at
     )]
-    NothingPinned { host: Host, port: Port },
+    NothingPinned { at: Address },
     #[error("the bastion's host key: {0}")]
     HostKeys(KnownHostsError),
     #[error(
         "{flag}: {path}: no host key of the bastion is in it; `bastion scan {endpoint}` prints the line, to be compared on the bastion itself",
-        path = path.display(), endpoint = Endpoint(.host, *.port)
+        path = path.display(), endpoint = .at
     )]
-    NotInFile { flag: &'static str, path: PathBuf, host: Host, port: Port },
+    NotInFile { flag: &'static str, path: PathBuf, at: Address },
     #[error("{path}: {error}", path = path.display())]
     Key { path: PathBuf, error: KeyError },
     #[error("{path}: {error}", path = path.display())]
@@ -127,7 +131,10 @@ impl CliError {
 const fn where_to_give(error: &TlsSettingsError) -> &'static str {
     match error {
         TlsSettingsError::RootCertMissing => "; authorities are given with --sslrootcert FILE",
-        TlsSettingsError::RootCert(_) | TlsSettingsError::ClientCert(_) | TlsSettingsError::ClientKey(_) => "",
+        TlsSettingsError::SystemNeedsVerifyFull
+        | TlsSettingsError::RootCert(_)
+        | TlsSettingsError::ClientCert(_)
+        | TlsSettingsError::ClientKey(_) => "",
     }
 }
 

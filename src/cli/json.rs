@@ -5,16 +5,17 @@ use std::time::Duration;
 use serde_json::{Value, json};
 
 use super::error::CliError;
-use crate::check::{Survey, Walked};
+use crate::check::Survey;
 use crate::path::diagnosis::Diagnosis;
 use crate::path::stage::Stage;
+use crate::path::walked::Walked;
 
 /// `ok`, `failed_stage`, `code`, `summary`, `heard`, `means`, `remedies`, `tries`, `until` (the last stage asked for, if not all are), `path`,
 /// `server_version`, `took` (seconds).
 pub(super) fn verdict(survey: &Survey, until: Option<Stage>, took: Duration) -> String {
     let failure = survey.verdict.as_ref().err();
     let text = |of: &dyn Fn(&Diagnosis) -> String| failure.map_or(Value::Null, |diagnosis| Value::String(of(diagnosis)));
-    let version = survey.verdict.as_ref().ok().map(|report| &report.server_version).filter(|version| !version.is_empty());
+    let version = survey.verdict.as_ref().ok().and_then(|report| report.server_version());
     let proven = until.map_or_else(|| "The path is proven".to_owned(), |until| format!("The path is proven up to {until}"));
     object(&json!({
         "ok": failure.is_none(),
@@ -54,8 +55,8 @@ pub(super) fn refused(code: &str, means: &str) -> String {
     }))
 }
 
-fn hop(Walked { stage, status, note }: &Walked) -> Value {
-    json!({ "stage": stage.name(), "status": status.name(), "note": note })
+fn hop(Walked { at, hop, status, note, .. }: &Walked) -> Value {
+    json!({ "stage": at.stage.name(), "hop": hop, "status": status.name(), "note": note })
 }
 
 fn object(value: &Value) -> String {

@@ -8,7 +8,8 @@ use indicatif::{ProgressBar, ProgressDrawTarget, ProgressStyle};
 use super::Environment;
 use super::input::variable;
 use crate::path::event::{Event, Observer, Silent};
-use crate::path::stage::Stage;
+use crate::path::position::Position;
+use crate::path::walked::Status;
 
 /// How often the spinner turns: slower looks stuck, faster is a flicker.
 const TURN: Duration = Duration::from_millis(100);
@@ -20,40 +21,36 @@ pub(super) enum Shown {
     ToEverybody,
 }
 
-pub(super) fn observer(environment: Environment<'_>, shown: Shown, skips: Skips) -> Box<dyn Observer> {
+pub(super) fn observer(environment: Environment<'_>, shown: Shown) -> Box<dyn Observer> {
     match (io::stderr().is_terminal(), shown) {
-        (true, _) => Box::new(Spinner::new(variable(environment, "NO_COLOR").is_none(), skips)),
-        (false, Shown::ToEverybody) => Box::new(Lines(skips)),
+        (true, _) => Box::new(Spinner::new(variable(environment, "NO_COLOR").is_none())),
+        (false, Shown::ToEverybody) => Box::new(Lines),
         (false, Shown::ToPeople) => Box::new(Silent),
     }
 }
 
-/// The stages that pass because nothing is asked of them.
-#[derive(Default)]
-pub(super) struct Skips(pub(super) Vec<Stage>);
-
 /// What is said of an event; nothing of a beginning.
-fn line(event: &Event, skips: &Skips) -> Option<(&'static str, String)> {
-    let row = |stage: Stage, note: &str| format!("{:<13} {note}", stage.name()).trim_end().to_owned();
+fn line(event: &Event) -> Option<(&'static str, String)> {
+    let row = |at: &Position, note: &str| format!("{:<13} {note}", at.stage.name()).trim_end().to_owned();
     match event {
         Event::Started { .. } => None,
-        Event::Passed { stage, note, .. } if skips.0.contains(stage) => Some(("skipped", row(*stage, note))),
-        Event::Passed { stage, note, took } => Some(("passed", row(*stage, &format!("{note} ({:.2} s)", took.as_secs_f64())))),
-        Event::Waiting { stage, tries, next_try_in, heard } => {
+        Event::Passed { at, status: Status::Skipped, note, .. } => Some(("skipped", row(at, note))),
+        Event::Passed { at, note, took, .. } => Some(("passed", row(at, &format!("{note} ({:.2} s)", took.as_secs_f64())))),
+        Event::Waiting { at, tries, next_try_in, heard } => {
             let heard = if heard.is_empty() { String::new() } else { format!("\"{heard}\", ") };
             let note = format!("{heard}tried {tries} times, again in {:.1} s", next_try_in.as_secs_f64());
-            Some(("waits", row(*stage, &note.replace("tried 1 times", "tried once"))))
+            Some(("waits", row(at, &note.replace("tried 1 times", "tried once"))))
         }
-        Event::Failed { stage } => Some(("failed", row(*stage, ""))),
+        Event::Failed { at } => Some(("failed", row(at, ""))),
     }
 }
 
 /// One line an event.
-struct Lines(Skips);
+struct Lines;
 
 impl Observer for Lines {
     fn event(&self, event: &Event) {
-        if let Some((status, row)) = line(event, &self.0) {
+        if let Some((status, row)) = line(event) {
             // Where nobody can read it, the walk goes on.
             let _told = writeln!(io::stderr(), "  {status:<7} {row}");
         }
@@ -64,27 +61,26 @@ impl Observer for Lines {
 struct Spinner {
     bar: ProgressBar,
     coloured: bool,
-    skips: Skips,
 }
 
 impl Spinner {
-    fn new(coloured: bool, skips: Skips) -> Self {
+    fn new(coloured: bool) -> Self {
         let bar = ProgressBar::with_draw_target(None, ProgressDrawTarget::stderr());
         // A template that is wrong would be seen at once; the default one shows the message too.
         bar.set_style(ProgressStyle::with_template("  {spinner}       {msg}").unwrap_or_else(|_| ProgressStyle::default_spinner()));
         bar.enable_steady_tick(TURN);
-        Self { bar, coloured, skips }
+        Self { bar, coloured }
     }
 }
 
 impl Observer for Spinner {
     fn event(&self, event: &Event) {
         match event {
-            Event::Started { stage } => self.bar.set_message(stage.name()),
-            Event::Waiting { stage, .. } => self.bar.set_message(format!("{stage}, waiting for the next try")),
+            Event::Started { at } => self.bar.set_message(at.stage.name()),
+            Event::Waiting { at, .. } => self.bar.set_message(format!("{at}, waiting for the next try")),
             Event::Passed { .. } | Event::Failed { .. } => self.bar.set_message(""),
         }
-        if let Some((status, row)) = line(event, &self.skips) {
+        if let Some((status, row)) = line(event) {
             let colour = match event {
                 _ if !self.coloured => "",
                 Event::Passed { .. } => "\u{1b}[32m",
@@ -107,20 +103,24 @@ impl Drop for Spinner {
 mod tests {
     use super::*;
     use crate::path::heard::Heard;
+    use crate::path::stage::Stage;
 
     #[test]
     fn each_event_is_one_plain_line() {
-        let passed = Event::Passed { stage: Stage::Dial, note: "db:5432".to_owned(), took: Duration::from_millis(250) };
-        assert_eq!(line(&passed, &Skips(vec![Stage::Dial])), Some(("skipped", "dial          db:5432".to_owned())));
-        let line = |event: &Event| line(event, &Skips::default());
-        assert_eq!(line(&passed), Some(("passed", "dial          db:5432 (0.25 s)".to_owned())));
+        let at = |stage| Position::new(0, stage);
+        let passed = |status| {
+            let took = Duration::from_millis(250);
+            line(&Event::Passed { at: at(Stage::Dial), status, note: "db:5432".to_owned(), took })
+        };
+        assert_eq!(passed(Status::Skipped), Some(("skipped", "dial          db:5432".to_owned())));
+        assert_eq!(passed(Status::Passed), Some(("passed", "dial          db:5432 (0.25 s)".to_owned())));
         let waits = |tries| {
             let heard = Heard::from_text("Permission denied");
-            line(&Event::Waiting { stage: Stage::Authenticate, tries, next_try_in: Duration::from_millis(6200), heard }).unwrap().1
+            line(&Event::Waiting { at: at(Stage::Authenticate), tries, next_try_in: Duration::from_millis(6200), heard }).unwrap().1
         };
         assert_eq!(waits(1), "authenticate  \"Permission denied\", tried once, again in 6.2 s");
         assert_eq!(waits(11), "authenticate  \"Permission denied\", tried 11 times, again in 6.2 s");
-        assert_eq!(line(&Event::Failed { stage: Stage::Tls }), Some(("failed", "tls".to_owned())));
-        assert_eq!(line(&Event::Started { stage: Stage::Tls }), None);
+        assert_eq!(line(&Event::Failed { at: at(Stage::Tls) }), Some(("failed", "tls".to_owned())));
+        assert_eq!(line(&Event::Started { at: at(Stage::Tls) }), None);
     }
 }

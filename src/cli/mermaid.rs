@@ -43,14 +43,18 @@ mod tests {
     use crate::path::cause::Cause;
     use crate::path::diagnosis::Diagnosis;
     use crate::path::heard::Heard;
+    use crate::path::position::Position;
+    use crate::path::route::Target;
     use crate::path::route::tests::route;
+    use crate::path::stage::Stage;
 
     #[test]
     fn the_broken_hop_is_crossed_and_no_name_breaks_the_chart() {
         let mut route = route("db.internal");
-        route.database.name = "a\"]\n<b>".to_owned();
-        let (took, heard) = (Duration::ZERO, Heard::default());
-        let diagnosis = Diagnosis { cause: Cause::ForwardProhibited, heard, route: route.clone(), public_key: None, took, tries: 1 };
+        let Some(Target::Postgres { login: Some(login), .. }) = &mut route.target else { panic!("no login") };
+        login.database = "a\"]\n<b>".to_owned();
+        let (at, took, heard) = (Position::new(1, Stage::Forward), Duration::ZERO, Heard::default());
+        let diagnosis = Diagnosis { at, cause: Cause::ForwardProhibited, heard, route: route.clone(), public_key: None, took, tries: 1 };
         let survey = Survey { path: Vec::new(), verdict: Err(Box::new(diagnosis)) };
         let chart = flowchart(&route, &survey, Reach::Proven);
         let lines = [

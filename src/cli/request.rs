@@ -7,9 +7,9 @@ use super::arguments::CheckArguments;
 use super::error::CliError;
 use super::url::{self, Url, UrlError};
 use super::{Environment, endpoint, input};
-use crate::check::Request;
+use crate::check::{Postgres, Request};
 use crate::key::HostKeys;
-use crate::path::route::{Bastion, Database, Host, Port, Route};
+use crate::path::route::{Address, Hop, Host, Login, Port, Route, Target};
 use crate::path::stage::Stage;
 use crate::postgres::{Readiness, SslMode, TlsSettings, is_table_name};
 use crate::secret::Secret;
@@ -42,41 +42,52 @@ pub(super) fn understand(arguments: &CheckArguments, environment: Environment<'_
             .map_err(CliError::Url)?,
     };
     let inputs = Inputs { arguments, url, environment };
-    let bastion = inputs.bastion()?;
-    // Between these two a direct path has no stages.
-    if let (None, Some(until)) = (&bastion, arguments.until)
-        && (Stage::Handshake..=Stage::Dial).contains(&until)
-    {
-        return Err(CliError::NoSuchStage(until));
-    }
-    let database = if bastion.is_some() && !inputs.reaches(Stage::Forward) { Database::unasked() } else { inputs.database()? };
-    let key = match (&bastion, inputs.reaches(Stage::Authenticate)) {
-        (Some(_), true) => Some(Arc::new(inputs.key()?)),
-        _ => None,
+    inputs.supported()?;
+    let hop = inputs.hop()?;
+    let target = if hop.is_some() && !inputs.reaches(Stage::Forward) { None } else { Some(inputs.target(hop.is_none())?) };
+    let keys = if hop.is_some() && inputs.reaches(Stage::Authenticate) { vec![Arc::new(inputs.key()?)] } else { Vec::new() };
+    let route = Route::new(hop.into_iter().collect(), target);
+    let until = match arguments.until {
+        Some(stage) => Some(route.position(stage).ok_or(CliError::NoSuchStage(stage))?),
+        None => None,
     };
-    let request = Request {
-        route: Route { bastion, database },
-        key,
+    let postgres = Postgres {
         password: if inputs.reaches(Stage::Login) { inputs.password()? } else { None },
-        tls: if inputs.reaches(Stage::Tls) {
-            inputs.tls()?
-        } else {
-            TlsSettings::new(SslMode::Disable, None, None).map_err(CliError::Tls)?
-        },
+        tls: if inputs.reaches(Stage::Tls) { inputs.tls()? } else { TlsSettings::default() },
         readiness: inputs.readiness()?,
-        timeout: arguments.timeout,
-        until: arguments.until,
     };
+    let request = Request { keys, postgres, timeout: arguments.timeout, until, ..Request::new(route) };
     Ok(Understood { request, ignored: inputs.url.ignored })
 }
 
 impl Inputs<'_> {
     fn reaches(&self, stage: Stage) -> bool {
-        self.arguments.until.is_none_or(|until| until >= stage)
+        let place = |stage| Stage::ALL.iter().position(|of_all| *of_all == stage);
+        self.arguments.until.is_none_or(|until| place(until) >= place(stage))
     }
 
     fn variable(&self, name: &str) -> Option<String> {
         input::variable(self.environment, name)
+    }
+
+    /// What psql would heed of the environment, and a check does not.
+    fn supported(&self) -> Result<(), CliError> {
+        let demands = [
+            ("channel_binding", "PGCHANNELBINDING"),
+            ("gssencmode", "PGGSSENCMODE"),
+            ("hostaddr", "PGHOSTADDR"),
+            ("require_auth", "PGREQUIREAUTH"),
+            ("sslcertmode", "PGSSLCERTMODE"),
+            ("sslcrl", "PGSSLCRL"),
+            ("sslcrldir", "PGSSLCRLDIR"),
+            ("sslnegotiation", "PGSSLNEGOTIATION"),
+            ("ssl_min_protocol_version", "PGSSLMINPROTOCOLVERSION"),
+            ("target_session_attrs", "PGTARGETSESSIONATTRS"),
+        ];
+        let given = |(name, variable): (&str, _)| {
+            self.variable(variable).and_then(|value| url::changes_the_verdict(name, &value)).map(|_| variable)
+        };
+        demands.into_iter().find_map(given).map_or(Ok(()), |name| Err(CliError::Unsupported { name }))
     }
 
     /// A text from a flag, else from the URL, else from the environment.
@@ -89,7 +100,11 @@ impl Inputs<'_> {
         given.map(|path| (flag, path.clone())).or_else(|| self.variable(variable).map(|path| (variable, path.into())))
     }
 
-    fn database(&self) -> Result<Database, CliError> {
+    fn target(&self, is_direct: bool) -> Result<Target, CliError> {
+        // Between these two a direct path has no stages.
+        if let Some(until) = self.arguments.until.filter(|_| is_direct && self.reaches(Stage::Handshake) && !self.reaches(Stage::Tls)) {
+            return Err(CliError::NoSuchStage(until));
+        }
         let flag = |text: &String| text.parse::<Host>().map_err(|error| CliError::Host { flag: "--host", error });
         let host = match (&self.arguments.host, &self.url.host, self.variable("PGHOST")) {
             (Some(text), ..) => flag(text)?,
@@ -105,13 +120,13 @@ impl Inputs<'_> {
             (None, None, None) => Port::POSTGRES,
         };
         if !self.reaches(Stage::Login) {
-            return Ok(Database { host, port, user: String::new(), name: String::new() });
+            return Ok(Target::Postgres { at: Address::new(host, port), login: None });
         }
         let user = self.text(self.arguments.user.as_ref(), self.url.user.as_ref(), "PGUSER");
-        let name = self.text(self.arguments.database.as_ref(), self.url.database.as_ref(), "PGDATABASE");
+        let database = self.text(self.arguments.database.as_ref(), self.url.database.as_ref(), "PGDATABASE");
         let user = user.ok_or(CliError::Missing { what: "the role", flags: "a URL, --user or PGUSER" })?;
-        let name = name.ok_or(CliError::Missing { what: "the database's name", flags: "a URL, --database or PGDATABASE" })?;
-        Ok(Database { host, port, user, name })
+        let database = database.ok_or(CliError::Missing { what: "the database's name", flags: "a URL, --database or PGDATABASE" })?;
+        Ok(Target::Postgres { at: Address::new(host, port), login: Some(Login { user, database }) })
     }
 
     fn password(&self) -> Result<Option<Secret<String>>, CliError> {
@@ -151,13 +166,16 @@ impl Inputs<'_> {
 
     fn readiness(&self) -> Result<Readiness, CliError> {
         let CheckArguments { replication, publication, table, .. } = self.arguments;
+        if !self.reaches(Stage::Ready) && (*replication || publication.is_some() || !table.is_empty()) {
+            return Err(CliError::NotAsked);
+        }
         match table.iter().find(|table| !is_table_name(table)) {
             Some(table) => Err(CliError::Table(table.clone())),
             None => Ok(Readiness { replication: *replication, publication: publication.clone(), tables: table.clone() }),
         }
     }
 
-    fn bastion(&self) -> Result<Option<Bastion>, CliError> {
+    fn hop(&self) -> Result<Option<Hop>, CliError> {
         let Some(text) = self.arguments.bastion.clone().or_else(|| self.variable("BASTION")) else {
             let CheckArguments { identity, host_key, known_hosts, insecure_ignore_host_key, .. } = self.arguments;
             let flags = [
@@ -174,22 +192,26 @@ impl Inputs<'_> {
         let text = text.strip_prefix("ssh://").unwrap_or(&text);
         let (user, address) = text.rsplit_once('@').filter(|(user, _)| is_login(user)).ok_or(CliError::BastionUser)?;
         let (host, port) = endpoint::parse(address).map_err(|error| CliError::Endpoint { flag: "--bastion", error })?;
-        let port = port.unwrap_or(Port::SSH);
-        let host_keys = if self.reaches(Stage::Handshake) { self.host_keys(&host, port)? } else { HostKeys::Any };
-        Ok(Some(Bastion { host, port, user: user.to_owned(), host_keys }))
+        let at = Address::new(host, port.unwrap_or(Port::SSH));
+        let host_keys = if self.reaches(Stage::Handshake) { self.host_keys(&at)? } else { HostKeys::Any };
+        Ok(Some(Hop::new(at, user, host_keys)))
     }
 
-    fn host_keys(&self, host: &Host, port: Port) -> Result<HostKeys, CliError> {
+    fn host_keys(&self, at: &Address) -> Result<HostKeys, CliError> {
         if self.arguments.insecure_ignore_host_key {
             return Ok(HostKeys::Any);
         }
-        if !self.arguments.host_key.is_empty() {
-            let texts: Vec<_> = self.arguments.host_key.iter().map(String::as_str).collect();
-            return known_hosts::from_texts(&texts, host, port).map_err(CliError::HostKeys);
-        }
-        match self.path(self.arguments.known_hosts.as_ref(), "--known-hosts", "BASTION_KNOWN_HOSTS") {
-            Some((flag, path)) => from_known_hosts(flag, &path, host, port),
-            None => Err(CliError::NothingPinned { host: host.clone(), port }),
+        let given = &self.arguments.host_key;
+        let file = self.path(self.arguments.known_hosts.as_ref(), "--known-hosts", "BASTION_KNOWN_HOSTS");
+        // Both count: what the file has revoked is not taken, whoever gives it.
+        let lines = file.as_ref().map_or_else(|| Ok(Vec::new()), |(flag, path)| readable_lines(flag, path, at))?;
+        let texts: Vec<_> = given.iter().chain(&lines).map(String::as_str).collect();
+        match (known_hosts::from_texts(&texts, &at.host, at.port), file) {
+            (Err(KnownHostsError::Empty), Some((flag, path))) if given.is_empty() => {
+                Err(CliError::NotInFile { flag, path, at: at.clone() })
+            }
+            (Err(KnownHostsError::Empty), None) if given.is_empty() => Err(CliError::NothingPinned { at: at.clone() }),
+            (read, _) => read.map_err(CliError::HostKeys),
         }
     }
 
@@ -205,16 +227,12 @@ fn is_login(user: &str) -> bool {
 }
 
 /// A known_hosts file has lines for many hosts, and some that cannot be read here. Leaving those out trusts nobody.
-fn from_known_hosts(flag: &'static str, path: &Path, host: &Host, port: Port) -> Result<HostKeys, CliError> {
+fn readable_lines(flag: &'static str, path: &Path, at: &Address) -> Result<Vec<String>, CliError> {
     let text = input::file(flag, path)?;
-    let is_read = |line: &&str| match known_hosts::from_texts(&[line], host, port) {
+    let is_read = |line: &&str| match known_hosts::from_texts(&[line], &at.host, at.port) {
         // Empty: a revoked key alone.
         Ok(_) | Err(KnownHostsError::Empty) => true,
         Err(_) => false,
     };
-    let lines: Vec<_> = text.expose().lines().filter(is_read).collect();
-    match known_hosts::from_texts(&lines, host, port) {
-        Err(KnownHostsError::Empty) => Err(CliError::NotInFile { flag, path: path.to_owned(), host: host.clone(), port }),
-        read => read.map_err(CliError::HostKeys),
-    }
+    Ok(text.expose().lines().filter(is_read).map(str::to_owned).collect())
 }

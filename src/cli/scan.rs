@@ -7,11 +7,11 @@ use clap::Args;
 
 use super::error::CliError;
 use super::exit::Exit;
-use super::live::{self, Shown, Skips};
+use super::live::{self, Shown};
 use super::{Environment, block_on, endpoint, say};
 use crate::check::scan;
 use crate::path::duration;
-use crate::path::route::Port;
+use crate::path::route::{Address, Port};
 use crate::ssh::known_hosts;
 
 /// A server that is up answers in seconds; a machine that boots brings its sshd up within that.
@@ -29,9 +29,9 @@ pub(super) struct ScanArguments {
 
 pub(super) fn run(arguments: &ScanArguments, environment: Environment<'_>) -> Result<Exit, CliError> {
     let (host, port) = endpoint::parse(&arguments.target).map_err(|error| CliError::Endpoint { flag: "HOST[:PORT]", error })?;
-    let port = port.unwrap_or(Port::SSH);
-    let observer = live::observer(environment, Shown::ToEverybody, Skips::default());
-    let found = block_on(async |cancelled| scan(&host, port, arguments.timeout, observer.as_ref(), &cancelled).await);
+    let at = Address::new(host, port.unwrap_or(Port::SSH));
+    let observer = live::observer(environment, Shown::ToEverybody);
+    let found = block_on(async |cancelled| scan(&at, arguments.timeout, observer.as_ref(), &cancelled).await);
     // Takes the spinner off the screen before the answer.
     drop(observer);
     let keys = match found? {
@@ -43,7 +43,7 @@ pub(super) fn run(arguments: &ScanArguments, environment: Environment<'_>) -> Re
     };
     let mut note = String::new();
     for key in &keys {
-        say(&format!("{}\n", known_hosts::line(&host, port, key)))?;
+        say(&format!("{}\n", known_hosts::line(&at.host, at.port, key)))?;
         note.push_str(&format!("  {} {}\n", key.fingerprint(), key.algorithm()));
     }
     let _told = write!(

@@ -38,6 +38,9 @@ pub(super) enum UrlError {
     /// A parameter without `=`.
     #[error("its parameters have the form name=value, with & in between")]
     Parameter,
+    /// A parameter that a check would have to honour.
+    #[error("`{0}` changes what a client would do, and is not supported by a check: leave it out")]
+    Unsupported(&'static str),
     /// On a command line.
     #[error(
         "it holds a password or another secret, and a command line can be read by everybody on this machine: leave it out, \
@@ -69,7 +72,28 @@ pub(super) fn parse(text: &str) -> Result<Url, UrlError> {
     Ok(url)
 }
 
+/// The parameter among libpq's that changes the verdict, if it does with this value: who is connected to, or what is accepted of it.
+pub(super) fn changes_the_verdict(name: &str, value: &str) -> Option<&'static str> {
+    // Each with the values that ask for nothing.
+    let demanding: [(&'static str, &[&str]); 10] = [
+        ("channel_binding", &["prefer", "disable"]),
+        ("gssencmode", &["prefer", "disable"]),
+        ("hostaddr", &[]),
+        ("require_auth", &[]),
+        ("sslcertmode", &["allow", "disable"]),
+        ("sslcrl", &[]),
+        ("sslcrldir", &[]),
+        ("sslnegotiation", &["postgres"]),
+        ("ssl_min_protocol_version", &["TLSv1", "TLSv1.1", "TLSv1.2"]),
+        ("target_session_attrs", &["any"]),
+    ];
+    demanding.into_iter().find(|(known, harmless)| *known == name && !harmless.contains(&value)).map(|(known, _)| known)
+}
+
 fn set(url: &mut Url, name: &str, value: Option<String>) -> Result<(), UrlError> {
+    if let Some(unsupported) = value.as_deref().and_then(|value| changes_the_verdict(name, value)) {
+        return Err(UrlError::Unsupported(unsupported));
+    }
     match name {
         "host" => url.host = value.map(|host| host.parse().map_err(|_| UrlError::Endpoint)).transpose()?,
         "port" => url.port = value.map(|port| endpoint::port(&port).map_err(|_| UrlError::Endpoint)).transpose()?,
@@ -110,6 +134,23 @@ mod tests {
         assert_eq!((url.host.unwrap().as_str(), url.port.unwrap().get()), ("db.internal", 5433));
         assert!(url.password.is_some() && url.user.as_deref() == Some("app"));
         assert!(parse("postgres://").ok().unwrap().host.is_none());
+    }
+
+    /// Dropped in silence, another machine would be checked, or a password given to whom psql would refuse it.
+    #[test]
+    fn what_changes_the_verdict_is_refused() {
+        for (pair, name) in [
+            ("channel_binding=require", "channel_binding"),
+            ("require_auth=scram-sha-256", "require_auth"),
+            ("hostaddr=10.0.0.1", "hostaddr"),
+            ("sslnegotiation=direct", "sslnegotiation"),
+            ("target_session_attrs=read-write", "target_session_attrs"),
+        ] {
+            assert_eq!(parse(&format!("postgres://a@b/c?{pair}")).err(), Some(UrlError::Unsupported(name)), "{pair}");
+        }
+        for pair in ["channel_binding=prefer", "target_session_attrs=any", "require_auth=", "connect_timeout=3"] {
+            assert!(parse(&format!("postgres://a@b/c?{pair}")).is_ok(), "{pair}");
+        }
     }
 
     #[test]

@@ -8,8 +8,14 @@ use crate::key::PublicKey;
 /// One of each cause, in the order of the path; what a cause quotes is a placeholder, and `key` is the key that a server presents.
 #[must_use]
 pub fn examples(key: &PublicKey) -> Vec<Cause> {
-    let text = || "…".to_owned();
-    let findings = vec![Finding::WalLevel { actual: "replica".to_owned() }, Finding::NoSelect { table: "public.orders".to_owned() }];
+    [way_examples(key), target_examples()].concat()
+}
+
+fn text() -> String {
+    "…".to_owned()
+}
+
+fn way_examples(key: &PublicKey) -> Vec<Cause> {
     vec![
         Cause::NothingPinned,
         Cause::NoKey,
@@ -28,27 +34,36 @@ pub fn examples(key: &PublicKey) -> Vec<Cause> {
         Cause::NoCommonAlgorithm { what: "cipher".to_owned(), ours: text(), theirs: text() },
         Cause::TooManyStartups,
         Cause::Penalised,
+        Cause::HandshakeClosed,
         Cause::HandshakeCorrupt,
         Cause::NotStrict,
         Cause::StrictStripped,
         Cause::HostKeyOtherType { presented: text() },
+        Cause::HostKeyWeak { signature: text() },
         Cause::HostKeyChanged { presented: key.clone() },
         Cause::HostKeyRevoked { presented: key.clone() },
         Cause::KeyRefused,
         Cause::PublicKeyNotOffered,
         Cause::SecondFactor,
-        Cause::TooManyTries,
         Cause::AuthenticateClosed,
         Cause::AuthenticateSilent,
         Cause::ForwardProhibited,
         Cause::ForwardShortage,
         Cause::SessionLost,
         Cause::DialNameUnknown,
+        Cause::DialResolverSilent,
         Cause::DialRefused,
         Cause::DialUnreachable,
         Cause::DialSilent,
         Cause::DialFailed,
         Cause::DialClosed,
+    ]
+}
+
+fn target_examples() -> Vec<Cause> {
+    let findings = vec![Finding::WalLevel { actual: "replica".to_owned() }, Finding::NoSelect { table: "public.orders".to_owned() }];
+    vec![
+        Cause::PostgresClosed,
         Cause::PostgresSilent,
         Cause::NotPostgres,
         Cause::TlsNotOffered,
@@ -56,8 +71,10 @@ pub fn examples(key: &PublicKey) -> Vec<Cause> {
         Cause::CertificateWrongName { presented: text() },
         Cause::CertificateExpired,
         Cause::CertificateUnknownIssuer,
+        Cause::CertificateNoRoot,
         Cause::CertificateBad,
         Cause::ClientCertificateRefused,
+        Cause::TlsSilent,
         Cause::TlsFailed,
         Cause::PasswordRefused,
         Cause::PasswordMissing,

@@ -1,4 +1,4 @@
-//! The closed catalogue of what can be wrong with a path. Its words are next door, in `words`.
+//! The closed catalogue of what can be wrong with a path. Long, because it is a catalogue. Its words are next door, in `words`.
 
 use super::finding::Finding;
 use super::stage::Stage;
@@ -59,7 +59,9 @@ pub enum Cause {
     TooManyStartups,
     /// sshd's PerSourcePenalties.
     Penalised,
-    /// The handshake broke: a flipped bit, a cut, a protocol violation.
+    /// Closed in the key exchange.
+    HandshakeClosed,
+    /// The handshake broke: a flipped bit, a protocol violation.
     HandshakeCorrupt,
     /// The server lacks strict key exchange and the cipher needs it.
     NotStrict,
@@ -69,6 +71,11 @@ pub enum Cause {
     HostKeyOtherType {
         /// What the bastion has.
         presented: String,
+    },
+    /// The host key signs in a way that is not safe, or was not agreed on.
+    HostKeyWeak {
+        /// How.
+        signature: String,
     },
     /// The presented key is not a pinned one.
     HostKeyChanged {
@@ -86,8 +93,6 @@ pub enum Cause {
     PublicKeyNotOffered,
     /// sshd wants a second factor.
     SecondFactor,
-    /// sshd's MaxAuthTries.
-    TooManyTries,
     /// The session ended while authenticating.
     AuthenticateClosed,
     /// Silence while authenticating.
@@ -100,6 +105,8 @@ pub enum Cause {
     SessionLost,
     /// The bastion cannot resolve the database's name.
     DialNameUnknown,
+    /// The bastion's resolver does not answer.
+    DialResolverSilent,
     /// The database's port refuses the bastion.
     DialRefused,
     /// The bastion has no route to the database.
@@ -110,6 +117,8 @@ pub enum Cause {
     DialFailed,
     /// Opened and closed without a word.
     DialClosed,
+    /// Connected directly, and closed without a word.
+    PostgresClosed,
     /// No answer to the first message of Postgres.
     PostgresSilent,
     /// Something else answers.
@@ -127,10 +136,14 @@ pub enum Cause {
     CertificateExpired,
     /// The certificate's authority is not the given one.
     CertificateUnknownIssuer,
+    /// What is given as the authority is signed by another.
+    CertificateNoRoot,
     /// The certificate is bad in another way.
     CertificateBad,
     /// The server refused the client certificate, or misses one.
     ClientCertificateRefused,
+    /// Agreed to TLS, and fell silent in the handshake.
+    TlsSilent,
     /// TLS was cut or failed.
     TlsFailed,
     /// Wrong password or missing role: one wire.
@@ -213,30 +226,37 @@ impl Cause {
             | Self::NoCommonAlgorithm { .. }
             | Self::TooManyStartups
             | Self::Penalised
+            | Self::HandshakeClosed
             | Self::HandshakeCorrupt
             | Self::NotStrict => Stage::Handshake,
-            Self::StrictStripped | Self::HostKeyOtherType { .. } | Self::HostKeyChanged { .. } | Self::HostKeyRevoked { .. } => {
-                Stage::HostKey
+            Self::StrictStripped
+            | Self::HostKeyOtherType { .. }
+            | Self::HostKeyWeak { .. }
+            | Self::HostKeyChanged { .. }
+            | Self::HostKeyRevoked { .. } => Stage::HostKey,
+            Self::KeyRefused | Self::PublicKeyNotOffered | Self::SecondFactor | Self::AuthenticateClosed | Self::AuthenticateSilent => {
+                Stage::Authenticate
             }
-            Self::KeyRefused
-            | Self::PublicKeyNotOffered
-            | Self::SecondFactor
-            | Self::TooManyTries
-            | Self::AuthenticateClosed
-            | Self::AuthenticateSilent => Stage::Authenticate,
             Self::ForwardProhibited | Self::ForwardShortage | Self::SessionLost => Stage::Forward,
-            Self::DialNameUnknown | Self::DialRefused | Self::DialUnreachable | Self::DialSilent | Self::DialFailed | Self::DialClosed => {
-                Stage::Dial
-            }
-            Self::PostgresSilent
+            Self::DialNameUnknown
+            | Self::DialResolverSilent
+            | Self::DialRefused
+            | Self::DialUnreachable
+            | Self::DialSilent
+            | Self::DialFailed
+            | Self::DialClosed => Stage::Dial,
+            Self::PostgresClosed
+            | Self::PostgresSilent
             | Self::NotPostgres
             | Self::TlsNotOffered
             | Self::TlsServerError
             | Self::CertificateWrongName { .. }
             | Self::CertificateExpired
             | Self::CertificateUnknownIssuer
+            | Self::CertificateNoRoot
             | Self::CertificateBad
             | Self::ClientCertificateRefused
+            | Self::TlsSilent
             | Self::TlsFailed => Stage::Tls,
             Self::PasswordRefused
             | Self::PasswordMissing
@@ -271,9 +291,11 @@ impl Cause {
                 | Self::NoKey
                 | Self::NoCommonAlgorithm { .. }
                 | Self::StrictStripped
+                | Self::HostKeyWeak { .. }
                 | Self::CertificateWrongName { .. }
                 | Self::CertificateExpired
                 | Self::CertificateUnknownIssuer
+                | Self::CertificateNoRoot
                 | Self::NotReady { .. }
                 | Self::Interrupted { .. }
                 | Self::OutOfTime { .. }
@@ -302,6 +324,7 @@ impl Cause {
                 | Self::ConnectReset
                 | Self::TooManyStartups
                 | Self::Penalised
+                | Self::HandshakeClosed
                 | Self::KeyRefused
                 | Self::SessionLost
                 | Self::TooManyConnections
@@ -332,17 +355,18 @@ impl Cause {
             Self::NotStrict => "not-strict",
             Self::StrictStripped => "strict-stripped",
             Self::HostKeyOtherType { .. } => "other-type",
+            Self::HostKeyWeak { .. } => "weak-signature",
             Self::HostKeyChanged { .. } => "changed",
             Self::HostKeyRevoked { .. } => "revoked",
             Self::KeyRefused => "key-refused",
             Self::PublicKeyNotOffered => "public-key-not-offered",
             Self::SecondFactor => "second-factor",
-            Self::TooManyTries => "too-many-tries",
-            Self::AuthenticateClosed | Self::DialClosed => "closed",
+            Self::HandshakeClosed | Self::AuthenticateClosed | Self::DialClosed | Self::PostgresClosed => "closed",
             Self::ForwardProhibited => "prohibited",
             Self::ForwardShortage => "shortage",
             Self::SessionLost => "session-lost",
             Self::DialNameUnknown => "name-unknown",
+            Self::DialResolverSilent => "resolver-silent",
             Self::PostgresSilent | Self::LoginSilent | Self::HoldSilent => "silent",
             Self::NotPostgres => "not-postgres",
             Self::TlsNotOffered => "not-offered",
@@ -350,8 +374,10 @@ impl Cause {
             Self::CertificateWrongName { .. } => "wrong-name",
             Self::CertificateExpired => "expired",
             Self::CertificateUnknownIssuer => "unknown-issuer",
+            Self::CertificateNoRoot => "no-root",
             Self::CertificateBad => "bad-certificate",
             Self::ClientCertificateRefused => "client-certificate",
+            Self::TlsSilent => "handshake-silent",
             Self::PasswordRefused => "password-refused",
             Self::PasswordMissing => "password-missing",
             Self::RoleMissing => "role-missing",

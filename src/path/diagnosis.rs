@@ -6,6 +6,7 @@ use std::time::Duration;
 use super::cause::Cause;
 use super::heard::Heard;
 use super::picture::{self, Reach};
+use super::position::Position;
 use super::route::Route;
 use super::stage::Stage;
 use super::words::{Scene, TIE, Words};
@@ -13,14 +14,17 @@ use crate::key::PublicKey;
 
 /// The verdict on a walk that failed. Its `Display` is the text below the summary line, fourteen lines at the most.
 #[derive(Clone, Debug, PartialEq, Eq)]
+#[non_exhaustive]
 pub struct Diagnosis {
+    /// Where.
+    pub at: Position,
     /// What is wrong.
     pub cause: Cause,
     /// The peer's own words, or the operating system's; empty after silence.
     pub heard: Heard,
     /// The walked route.
     pub route: Route,
-    /// The key that was offered to the bastion.
+    /// The key that is offered on that leg.
     pub public_key: Option<PublicKey>,
     /// How long the failing stage took, retries included.
     pub took: Duration,
@@ -29,10 +33,22 @@ pub struct Diagnosis {
 }
 
 impl Diagnosis {
+    /// Of a failure of which nothing was heard.
+    #[must_use]
+    pub fn new(route: Route, at: Position, cause: Cause) -> Self {
+        Self { at, cause, heard: Heard::default(), route, public_key: None, took: Duration::ZERO, tries: 1 }
+    }
+
     /// The stage that failed.
     #[must_use]
     pub const fn stage(&self) -> Stage {
-        self.cause.stage()
+        self.at.stage
+    }
+
+    /// Where the failed leg leads, such as `bastion.example.com:22`; empty before anything is walked.
+    #[must_use]
+    pub fn hop(&self) -> String {
+        self.route.address(self.at.leg).map_or_else(String::new, ToString::to_string)
     }
 
     /// `forward/prohibited`: for searching, filtering and the docs.
@@ -57,8 +73,8 @@ impl Diagnosis {
     #[must_use]
     pub fn reach(&self) -> Reach {
         match self.cause {
-            Cause::Interrupted { stage } | Cause::OutOfTime { stage } => Reach::Ended(stage),
-            _ => self.cause.note().map_or(Reach::Failed(self.stage()), |note| Reach::Broken(self.stage(), note)),
+            Cause::Interrupted { .. } | Cause::OutOfTime { .. } => Reach::Ended(self.at),
+            _ => self.cause.note().map_or(Reach::Failed(self.at), |note| Reach::Broken(self.at, note)),
         }
     }
 
@@ -69,7 +85,7 @@ impl Diagnosis {
     }
 
     fn scene(&self) -> Scene<'_> {
-        Scene { route: &self.route, public_key: self.public_key.as_ref(), heard: &self.heard }
+        Scene { route: &self.route, leg: self.at.leg, public_key: self.public_key.as_ref(), heard: &self.heard }
     }
 
     fn heard_line(&self, economy: Economy) -> String {
@@ -80,7 +96,7 @@ impl Diagnosis {
             Some((end, _)) => format!("\"{}…\"", self.heard.as_str().get(..end).unwrap_or_default()),
             None => format!("\"{}\"", self.heard),
         };
-        format!("{what}, after {:.1} s{tries}, from this machine.", self.took.as_secs_f64())
+        format!("{what}, after {:.1} s{tries}, from {}.", self.took.as_secs_f64(), self.route.vantage.phrase())
     }
 }
 
@@ -135,7 +151,7 @@ impl Diagnosis {
     fn is_heard_until_its_end(&self) -> bool {
         match self.cause {
             Cause::Interrupted { .. } => !self.heard.is_empty(),
-            Cause::OutOfTime { stage } => !self.heard.is_empty() || stage > Stage::Configure,
+            Cause::OutOfTime { .. } => !self.heard.is_empty() || self.at > Position::START,
             _ => false,
         }
     }
@@ -210,7 +226,8 @@ mod tests {
     use crate::key::PrivateKey;
     use crate::path::catalogue::examples;
     use crate::path::finding::Finding;
-    use crate::path::route::tests::route;
+    use crate::path::route::Target;
+    use crate::path::route::tests::{route, two_hops};
 
     /// Of 4096 bits: the longest line that has to be copied.
     const RSA: &str = "ssh-rsa AAAAB3NzaC1yc2EAAAADAQABAAACAQC2nGd4PbBvddXelmnd2+FkTWfgKKIArXGCS5snR0MjZlDkzfHzykS0dK/65WH9nkkkBRqmlz\
@@ -223,7 +240,8 @@ mod tests {
 
     fn told(cause: Cause, key: &PublicKey) -> Diagnosis {
         let (route, heard) = (route("db.internal"), Heard::from_text("some words"));
-        Diagnosis { cause, heard, route, public_key: Some(key.clone()), took: Duration::from_millis(230), tries: 1 }
+        let at = route.position(cause.stage()).unwrap();
+        Diagnosis { at, cause, heard, route, public_key: Some(key.clone()), took: Duration::from_millis(230), tries: 1 }
     }
 
     #[test]
@@ -251,8 +269,8 @@ mod tests {
         for cause in examples(&key).into_iter().chain([lacking.clone()]) {
             let mut told = told(cause, &key);
             told.heard = Heard::from_text(&"many words ".repeat(40));
-            told.route.bastion.as_mut().unwrap().user = "u".repeat(32);
-            told.route.database.host = format!("{}.{}", "d".repeat(63), "e".repeat(63)).parse().unwrap();
+            told.route.hops[0].user = Some("u".repeat(32));
+            told.route.target.as_mut().unwrap().at_mut().host = format!("{}.{}", "d".repeat(63), "e".repeat(63)).parse().unwrap();
             let text = told.to_string();
             assert!(text.lines().count() <= MOST_LINES, "{} lines\n{text}", text.lines().count());
             assert!(text.contains("  Do      ") && text.contains("  Code    "), "{text}");
@@ -280,8 +298,8 @@ mod tests {
         let lacking = vec![Finding::PublicationMissing { publication: raw.to_owned() }, Finding::NoSelect { table: raw.to_owned() }];
         for cause in examples(&key).into_iter().chain([Cause::NotReady { findings: lacking, publication: None }]) {
             let mut told = told(cause, &key);
-            let Route { bastion, database } = &mut told.route;
-            for name in [&mut database.user, &mut database.name, &mut bastion.as_mut().unwrap().user] {
+            let Some(Target::Postgres { login: Some(login), .. }) = &mut told.route.target else { panic!("no login") };
+            for name in [&mut login.user, &mut login.database, told.route.hops[0].user.as_mut().unwrap()] {
                 raw.clone_into(name);
             }
             let text = format!("{told}{}{}", told.means(), told.remedies().join("\n"));
@@ -298,5 +316,25 @@ mod tests {
             .map(|told| format!("== {} [{}]\n\n{told}\n", told.summary(), told.code()))
             .collect();
         insta::assert_snapshot!(pages.join("\n"));
+    }
+
+    #[test]
+    fn of_several_hops_the_broken_one_is_named() {
+        let key: PublicKey = "ssh-ed25519 AAAAC3NzaC1lZDI1NTE5AAAAIJdD7y3aLq454yWBdwLWbieU1ebz9/cu7/QEXn9OIeZJ".parse().unwrap();
+        let broken = [
+            (0, Cause::KeyRefused),
+            (1, Cause::ForwardProhibited),
+            (1, Cause::DialRefused),
+            (1, Cause::HandshakeSilent),
+            (1, Cause::HostKeyChanged { presented: key.clone() }),
+            (1, Cause::KeyRefused),
+            (2, Cause::DialNameUnknown),
+        ];
+        let page = |(leg, cause): (usize, Cause)| {
+            let route = two_hops("db.internal");
+            let told = Diagnosis { at: Position::new(leg, cause.stage()), route, ..told(cause, &key) };
+            format!("== {} [{}, {}]\n\n{told}\n", told.summary(), told.code(), told.hop())
+        };
+        insta::assert_snapshot!(broken.map(page).join("\n"));
     }
 }

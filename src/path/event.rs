@@ -3,20 +3,24 @@
 use std::time::Duration;
 
 use super::heard::Heard;
-use super::stage::Stage;
+use super::position::Position;
+use super::walked::Status;
 
 /// One thing that happened while a path was walked.
 #[derive(Clone, Debug, PartialEq, Eq)]
+#[non_exhaustive]
 pub enum Event {
     /// A stage begins.
     Started {
         /// Which.
-        stage: Stage,
+        at: Position,
     },
-    /// A stage is passed.
+    /// A stage is passed, or skipped because it was not asked for.
     Passed {
         /// Which.
-        stage: Stage,
+        at: Position,
+        /// How.
+        status: Status,
         /// What is known now, such as the host key's fingerprint.
         note: String,
         /// How long this stage took, its retries included.
@@ -25,7 +29,7 @@ pub enum Event {
     /// A stage failed in a way that can heal; it is tried again.
     Waiting {
         /// Which.
-        stage: Stage,
+        at: Position,
         /// How many tries have failed so far, from 1.
         tries: u32,
         /// When the next one starts, from now.
@@ -36,7 +40,7 @@ pub enum Event {
     /// A stage failed for good. The diagnosis is the walk's result.
     Failed {
         /// Which.
-        stage: Stage,
+        at: Position,
     },
 }
 

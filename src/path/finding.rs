@@ -1,6 +1,6 @@
 //! What a database can lack for its use, and the words about it.
 
-use super::route::Database;
+use super::heard::Heard;
 
 /// One thing that is missing. Tables are named as they were asked for.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -33,6 +33,11 @@ pub enum Finding {
     IsReplica {
         /// The server's major version.
         major: i32,
+    },
+    /// The catalogs allow it, and a replication connection is refused all the same.
+    NoReplicationConnection {
+        /// In what words.
+        heard: Heard,
     },
     /// No publication of that name in this database.
     PublicationMissing {
@@ -76,6 +81,8 @@ impl Finding {
             Self::NoFreeSlots { max, used } => format!("All {max} replication slots are taken ({used})."),
             Self::NoReplicationRole { role } => format!("The role `{role}` may not replicate."),
             Self::IsReplica { major } => format!("The server is a standby, and Postgres {major} decodes changes on the primary only."),
+            Self::NoReplicationConnection { heard } if heard.is_empty() => "A replication connection gets no answer.".to_owned(),
+            Self::NoReplicationConnection { heard } => format!("A replication connection is refused: \"{heard}\"."),
             Self::PublicationMissing { publication } => format!("The database has no publication `{publication}`."),
             Self::TableNotInPublication { table } => format!("The publication does not contain `{table}`."),
             Self::TableMissing { table } => format!("The database has no table `{table}`."),
@@ -87,8 +94,8 @@ impl Finding {
 
     /// What mends it.
     #[must_use]
-    pub fn remedy(&self, database: &Database, publication: Option<&str>) -> String {
-        let role = quoted(&database.user);
+    pub fn remedy(&self, role: &str, publication: Option<&str>) -> String {
+        let role = quoted(role);
         match self {
             Self::WalLevel { .. } => {
                 "ALTER SYSTEM SET wal_level = 'logical'; and restart (RDS: rds.logical_replication = 1 in the parameter group)".to_owned()
@@ -97,6 +104,9 @@ impl Finding {
             Self::NoFreeSlots { .. } => "raise max_replication_slots and restart, or drop a slot (pg_replication_slots)".to_owned(),
             Self::NoReplicationRole { .. } => format!("ALTER ROLE {role} REPLICATION; (RDS: GRANT rds_replication TO {role};)"),
             Self::IsReplica { .. } => "connect to the primary".to_owned(),
+            Self::NoReplicationConnection { .. } => {
+                "connect to Postgres itself: a pooler in front (pgbouncer, RDS Proxy) cannot replicate; else see pg_hba.conf".to_owned()
+            }
             Self::PublicationMissing { publication } => format!("CREATE PUBLICATION {} FOR TABLE …;", quoted(publication)),
             Self::TableNotInPublication { table } => {
                 format!("ALTER PUBLICATION {} ADD TABLE {table};", publication.map_or_else(String::new, quoted))

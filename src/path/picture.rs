@@ -1,7 +1,8 @@
-//! The path drawn in text: what was reached, and which hop is broken.
+//! The path drawn in text: what was reached, and where it is broken.
 
 use super::heard::printable;
-use super::route::{Bastion, Endpoint, Route};
+use super::position::Position;
+use super::route::{self, Route, Target};
 use super::stage::Stage;
 use crate::key::HostKeys;
 
@@ -15,29 +16,31 @@ pub enum Reach {
     /// Every stage passed.
     Proven,
     /// This stage failed; those before it passed.
-    Failed(Stage),
+    Failed(Position),
     /// As `Failed`, with other words under the broken hop than that stage's usual ones.
-    Broken(Stage, &'static str),
+    Broken(Position, &'static str),
     /// The walk was ended at this stage, without a verdict on it.
-    Ended(Stage),
+    Ended(Position),
     /// The walk was to end after this stage, which passed like those before it.
-    Asked(Stage),
+    Asked(Position),
 }
 
 /// The shortest that a label is cut to where a drawing has to fit: enough to tell names apart by both their ends.
 const SHORTEST_LABEL: usize = 12;
 
-struct Hop {
+/// A node of the picture: a server, or a login on it.
+struct Node {
     label: String,
-    /// The last stage that leads to this hop.
-    last: Stage,
-    /// What stands under the hop when all of them passed.
+    /// The last position on the way to it.
+    last: Position,
+    /// What stands under it when all of them passed.
     reached: &'static str,
 }
 
-/// A hop as it is drawn: its label, what stands under it, the link that leads to it.
+/// A node as it is drawn: its label, what stands under it, the link that leads to it.
 type Cell = (String, String, &'static str);
-/// A hop as a display shows it.
+
+/// A node as a display shows it.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Drawn {
     /// Whose it is, such as `bastion.example.com:22`.
@@ -77,12 +80,12 @@ impl Link {
 #[must_use]
 pub fn drawn(route: &Route, reach: Reach) -> Vec<Drawn> {
     let mut broken = false;
-    let draw = |hop: Hop| {
+    let draw = |hop: Node| {
         let (link, note) = if broken { (Link::Unwalked, String::new()) } else { state(&hop, reach) };
-        broken = broken || link != Link::Whole || matches!(reach, Reach::Asked(stage) if stage <= hop.last);
+        broken = broken || link != Link::Whole || matches!(reach, Reach::Asked(at) if at <= hop.last);
         Drawn { label: hop.label, note, link }
     };
-    hops(route).into_iter().map(draw).collect()
+    nodes(route).into_iter().map(draw).collect()
 }
 
 /// Draws a route. Each line starts with two blanks, so that Terraform does not fold it.
@@ -94,17 +97,26 @@ pub fn draw(route: &Route, reach: Reach) -> String {
 
 /// As [`draw`], in two lines: long names lose their middles.
 pub(super) fn draw_in_two_lines(route: &Route, reach: Reach) -> String {
-    let cells = cells(route, reach);
-    let longest = cells.iter().map(|(label, ..)| label.chars().count()).max().unwrap_or(0);
-    let shortened = |most: usize| cells.iter().map(|(label, note, link)| (shorten(label, most), note.clone(), *link)).collect::<Vec<_>>();
-    let fits = (SHORTEST_LABEL..=longest).rev().map(shortened).find(|cells| width(cells) <= WIDEST);
-    across(&fits.unwrap_or_else(|| shortened(SHORTEST_LABEL)))
+    let mut cells = cells(route, reach);
+    loop {
+        let longest = cells.iter().map(|(label, ..)| label.chars().count()).max().unwrap_or(0);
+        let shortened =
+            |most: usize| cells.iter().map(|(label, note, link)| (shorten(label, most), note.clone(), *link)).collect::<Vec<_>>();
+        let fits = (SHORTEST_LABEL..=longest).rev().map(shortened).find(|cells| width(cells) <= WIDEST);
+        // Of what was not walked the beginning says enough.
+        let unwalked = cells.iter().filter(|(.., link)| *link == Link::Unwalked.text()).count();
+        match fits {
+            Some(cells) => return across(&cells),
+            None if unwalked < 2 => return across(&shortened(SHORTEST_LABEL)),
+            None => cells.pop(),
+        };
+    }
 }
 
 fn cells(route: &Route, reach: Reach) -> Vec<Cell> {
-    let here = ("here".to_owned(), String::new(), "");
+    let vantage = (route.vantage.name().to_owned(), String::new(), "");
     let hops = drawn(route, reach).into_iter().map(|hop| (printable(&hop.label), hop.note, hop.link.text()));
-    std::iter::once(here).chain(hops).collect()
+    std::iter::once(vantage).chain(hops).collect()
 }
 
 fn width(cells: &[Cell]) -> usize {
@@ -121,59 +133,59 @@ fn shorten(text: &str, most: usize) -> String {
     text.chars().take(head).chain(['…']).chain(text.chars().skip(length - tail)).collect()
 }
 
-fn hops(route: &Route) -> Vec<Hop> {
-    let database = &route.database;
-    let endpoint = Endpoint(&database.host, database.port).to_string();
-    let role = format!("{}@{}", database.user, database.name);
-    let login = Hop { label: role, last: Stage::Hold, reached: "ready" };
-    let mut hops = match &route.bastion {
-        Some(bastion) => vec![
-            Hop { label: Endpoint(&bastion.host, bastion.port).to_string(), last: Stage::HostKey, reached: recognised(bastion) },
-            Hop { label: format!("user {}", bastion.user), last: Stage::Authenticate, reached: "accepted" },
-            Hop { label: endpoint, last: Stage::Tls, reached: "reached" },
-            login,
-        ],
-        None => vec![Hop { label: endpoint, last: Stage::Tls, reached: "reached" }, login],
-    };
-    // A walk that was to end early has no hops behind its end.
-    if database.user.is_empty() {
-        hops.retain(|hop| hop.last != Stage::Hold);
+fn nodes(route: &Route) -> Vec<Node> {
+    let mut nodes = Vec::new();
+    for (leg, hop) in route.hops.iter().enumerate() {
+        nodes.push(Node { label: hop.at.to_string(), last: Position::new(leg, Stage::HostKey), reached: recognised(hop) });
+        let user = hop.user.iter();
+        nodes.extend(user.map(|user| Node {
+            label: format!("user {user}"),
+            last: Position::new(leg, Stage::Authenticate),
+            reached: "accepted",
+        }));
     }
-    if database.is_unasked() {
-        hops.retain(|hop| hop.last != Stage::Tls);
+    let leg = route.hops.len();
+    if let Some(target) = &route.target {
+        let last = if matches!(target, Target::Tcp(_)) { Stage::Hold } else { Stage::Tls };
+        nodes.push(Node { label: target.at().to_string(), last: Position::new(leg, last), reached: "reached" });
     }
-    if route.bastion.as_ref().is_some_and(|bastion| bastion.user.is_empty()) {
-        hops.retain(|hop| hop.last != Stage::Authenticate);
-    }
-    hops
+    let login = route.login().into_iter();
+    nodes.extend(login.map(|route::Login { user, database }| Node {
+        label: format!("{user}@{database}"),
+        last: Position::new(leg, Stage::Hold),
+        reached: "ready",
+    }));
+    nodes
 }
 
-/// What is said of a bastion that was reached.
-fn recognised(bastion: &Bastion) -> &'static str {
-    match bastion.host_keys {
+/// What is said of an SSH server that was reached.
+fn recognised(hop: &route::Hop) -> &'static str {
+    match hop.host_keys {
         HostKeys::Any => "reached, key not checked",
         HostKeys::Pinned { .. } => "reached, key matches",
     }
 }
 
-fn state(hop: &Hop, reach: Reach) -> (Link, String) {
+fn state(node: &Node, reach: Reach) -> (Link, String) {
     match reach {
-        Reach::Failed(stage) if stage <= hop.last => (Link::Broken, broken(stage).to_owned()),
-        Reach::Broken(stage, note) if stage <= hop.last => (Link::Broken, note.to_owned()),
-        Reach::Ended(stage) if stage <= hop.last => (Link::Open, "no verdict".to_owned()),
-        Reach::Asked(stage) if stage < hop.last => half_way(stage, hop),
-        Reach::Failed(_) | Reach::Broken(..) | Reach::Ended(_) | Reach::Asked(_) | Reach::Proven => (Link::Whole, hop.reached.to_owned()),
+        Reach::Failed(at) if at <= node.last => (Link::Broken, broken(at.stage).to_owned()),
+        Reach::Broken(at, note) if at <= node.last => (Link::Broken, note.to_owned()),
+        Reach::Ended(at) if at <= node.last => (Link::Open, "no verdict".to_owned()),
+        Reach::Asked(at) if at < node.last => half_way(at, node),
+        Reach::Failed(_) | Reach::Broken(..) | Reach::Ended(_) | Reach::Asked(_) | Reach::Proven => (Link::Whole, node.reached.to_owned()),
     }
 }
 
-/// A hop on the way to which a walk was to end.
-fn half_way(stage: Stage, hop: &Hop) -> (Link, String) {
-    match stage {
+/// A node on the way to which a walk was to end.
+fn half_way(at: Position, node: &Node) -> (Link, String) {
+    match at.stage {
+        // The walk ended on an earlier leg.
+        _ if at.leg < node.last.leg => (Link::Unwalked, String::new()),
         Stage::Configure => (Link::Unwalked, String::new()),
         Stage::Resolve => (Link::Unwalked, "has an address".to_owned()),
         Stage::Connect | Stage::Handshake => (Link::Whole, "connected".to_owned()),
         Stage::Login | Stage::Open => (Link::Whole, "opened".to_owned()),
-        _ => (Link::Whole, hop.reached.to_owned()),
+        _ => (Link::Whole, node.reached.to_owned()),
     }
 }
 
@@ -217,7 +229,11 @@ fn down(cells: &[Cell]) -> String {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::path::route::tests::route;
+    use crate::path::route::tests::{route, two_hops};
+
+    fn at(route: &Route, stage: Stage) -> Position {
+        route.position(stage).unwrap()
+    }
 
     #[test]
     fn a_broken_hop_is_marked_and_what_lies_behind_it_is_dotted() {
@@ -225,24 +241,26 @@ mod tests {
             "  here --- bastion.example.com:22 --- user tf  -x- db.internal:5432   ... app@orders",
             "           reached, key matches       accepted     forwarding refused",
         ];
-        assert_eq!(draw(&route("db.internal"), Reach::Failed(Stage::Forward)), drawn.join("\n"));
+        assert_eq!(draw(&route("db.internal"), Reach::Failed(Position::new(1, Stage::Forward))), drawn.join("\n"));
     }
 
     #[test]
     fn a_key_that_nobody_checked_does_not_match() {
         let mut route = route("db.internal");
-        route.bastion.as_mut().unwrap().host_keys = HostKeys::Any;
-        let drawn = draw(&route, Reach::Failed(Stage::Forward));
+        route.hops[0].host_keys = HostKeys::Any;
+        let drawn = draw(&route, Reach::Failed(at(&route, Stage::Forward)));
         assert!(drawn.contains("reached, key not checked") && !drawn.contains("matches"), "{drawn}");
     }
 
     #[test]
     fn what_a_walk_was_not_to_reach_is_dotted() {
         let connected = ["  here --- bastion.example.com:22 ... user tf ... db.internal:5432 ... app@orders", "           connected"];
-        assert_eq!(draw(&route("db.internal"), Reach::Asked(Stage::Connect)), connected.join("\n"));
-        let opened = draw(&route("db.internal"), Reach::Asked(Stage::Open));
+        assert_eq!(draw(&route("db.internal"), Reach::Asked(Position::new(0, Stage::Connect))), connected.join("\n"));
+        let opened = draw(&route("db.internal"), Reach::Asked(Position::new(1, Stage::Open)));
         assert!(opened.contains("--- app@orders") && opened.ends_with(" opened"), "{opened}");
-        assert!(draw(&route("db.internal"), Reach::Asked(Stage::Resolve)).starts_with("  here ... bastion.example.com:22"));
+        assert!(
+            draw(&route("db.internal"), Reach::Asked(Position::new(0, Stage::Resolve))).starts_with("  here ... bastion.example.com:22")
+        );
     }
 
     #[test]
@@ -256,39 +274,33 @@ mod tests {
     #[test]
     fn what_nothing_is_asked_of_is_not_drawn() {
         let mut route = route("db.internal");
-        route.database = crate::path::route::Database::unasked();
+        route.target = None;
         let drawn = ["  here --- bastion.example.com:22 -x- user tf", "           reached, key matches       refused"];
-        assert_eq!(draw(&route, Reach::Failed(Stage::Authenticate)), drawn.join("\n"));
-        if let Some(bastion) = &mut route.bastion {
-            bastion.user.clear();
-        }
+        assert_eq!(draw(&route, Reach::Failed(at(&route, Stage::Authenticate))), drawn.join("\n"));
+        route.hops[0].user = None;
         let drawn = ["  here -x- bastion.example.com:22", "           not reached"];
-        assert_eq!(draw(&route, Reach::Failed(Stage::Connect)), drawn.join("\n"));
+        assert_eq!(draw(&route, Reach::Failed(at(&route, Stage::Connect))), drawn.join("\n"));
     }
 
     #[test]
     fn where_room_is_short_long_names_lose_their_middles() {
         let mut route = route(&format!("{}.us-west-2.rds.amazonaws.com", "a".repeat(200)));
-        assert!(draw(&route, Reach::Proven).contains(route.database.host.as_str()), "else they are whole");
-        route.bastion.as_mut().unwrap().user = "somebody-with-a-name-of-32-chars".to_owned();
-        let drawn = draw_in_two_lines(&route, Reach::Failed(Stage::Forward));
+        assert!(draw(&route, Reach::Proven).contains(route.address(1).unwrap().host.as_str()), "else they are whole");
+        route.hops[0].user = Some("somebody-with-a-name-of-32-chars".to_owned());
+        let drawn = draw_in_two_lines(&route, Reach::Failed(at(&route, Stage::Forward)));
         assert_eq!(drawn.lines().count(), 2);
         assert!(drawn.lines().all(|line| line.chars().count() <= WIDEST + 2), "{drawn}");
         assert!(drawn.contains("aaaaa…") && drawn.contains(".com:5432"), "{drawn}");
     }
 
     #[test]
-    fn every_stage_breaks_exactly_one_hop() {
-        for bastion in [true, false] {
-            let mut route = route("db");
-            if !bastion {
-                route.bastion = None;
-            }
-            for stage in Stage::ALL {
-                assert_eq!(draw(&route, Reach::Failed(stage)).matches("-x-").count(), 1, "{stage} {bastion}");
-                assert_eq!(draw(&route, Reach::Ended(stage)).matches("-?-").count(), 1, "{stage} {bastion}");
-                let asked = draw(&route, Reach::Asked(stage));
-                assert!(!asked.contains("-?-") && !asked.contains("-x-"), "{stage} {bastion}:\n{asked}");
+    fn every_position_breaks_exactly_one_node() {
+        for route in [two_hops("db"), route("db"), Route { hops: Vec::new(), ..route("db") }] {
+            for at in Stage::ALL.into_iter().filter_map(|stage| route.position(stage)) {
+                assert_eq!(draw(&route, Reach::Failed(at)).matches("-x-").count(), 1, "{at:?} {route:?}");
+                assert_eq!(draw(&route, Reach::Ended(at)).matches("-?-").count(), 1, "{at:?} {route:?}");
+                let asked = draw(&route, Reach::Asked(at));
+                assert!(!asked.contains("-?-") && !asked.contains("-x-"), "{at:?} {route:?}:\n{asked}");
             }
         }
     }

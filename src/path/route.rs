@@ -1,10 +1,12 @@
-//! The route: which bastion, which database, as whom. Parsed once at the edge, never validated again.
+//! The route: through which hops, to which target, as whom. Parsed once at the edge, never validated again.
 
 use std::fmt;
 use std::net::IpAddr;
 use std::num::NonZeroU16;
 use std::str::FromStr;
 
+use super::position::Position;
+use super::stage::Stage;
 use crate::key::HostKeys;
 
 /// A DNS name or an IP address. No scheme, no port, no brackets.
@@ -39,6 +41,12 @@ impl Host {
     #[must_use]
     pub fn as_str(&self) -> &str {
         &self.0
+    }
+
+    /// Whether a resolver is asked for it: an address is its own answer.
+    #[must_use]
+    pub fn is_name(&self) -> bool {
+        self.0.parse::<IpAddr>().is_err()
     }
 }
 
@@ -121,80 +129,232 @@ impl fmt::Display for Port {
     }
 }
 
-/// Writes `host:port`, with brackets around an IPv6 address.
-pub(crate) struct Endpoint<'a>(pub &'a Host, pub Port);
+/// A host and a port, as whoever connects to it sees them. Its text is `host:port`, with brackets around an IPv6 address.
+#[derive(Clone, Debug, PartialEq, Eq, Hash)]
+pub struct Address {
+    /// The name, or an address.
+    pub host: Host,
+    /// The TCP port.
+    pub port: Port,
+}
 
-impl fmt::Display for Endpoint<'_> {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        if self.0.as_str().contains(':') { write!(f, "[{}]:{}", self.0, self.1) } else { write!(f, "{}:{}", self.0, self.1) }
+impl Address {
+    /// The two together.
+    #[must_use]
+    pub const fn new(host: Host, port: Port) -> Self {
+        Self { host, port }
     }
 }
 
-/// The SSH bastion and the login on it.
+impl fmt::Display for Address {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let Self { host, port } = self;
+        if host.as_str().contains(':') { write!(f, "[{host}]:{port}") } else { write!(f, "{host}:{port}") }
+    }
+}
+
+/// Where a path begins: who walks it, and says what was seen.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash)]
+#[non_exhaustive]
+pub enum Vantage {
+    /// This machine.
+    #[default]
+    Here,
+}
+
+impl Vantage {
+    /// As a picture names it.
+    #[must_use]
+    pub const fn name(self) -> &'static str {
+        match self {
+            Self::Here => "here",
+        }
+    }
+
+    /// As a sentence names it: "seen from …".
+    #[must_use]
+    pub const fn phrase(self) -> &'static str {
+        match self {
+            Self::Here => "this machine",
+        }
+    }
+}
+
+/// An SSH server on the way, and the login on it.
 #[derive(Clone, Debug, PartialEq, Eq, Hash)]
-pub struct Bastion {
-    /// As this machine sees it.
-    pub host: Host,
-    /// sshd's port.
-    pub port: Port,
-    /// The login; empty where nobody logs in.
-    pub user: String,
-    /// Which host keys are taken for the bastion's.
+#[non_exhaustive]
+pub struct Hop {
+    /// As the hop before it sees it; the first one, as the vantage does.
+    pub at: Address,
+    /// The login; `None` where nobody logs in.
+    pub user: Option<String>,
+    /// Which host keys are taken for this server's.
     pub host_keys: HostKeys,
 }
 
-/// The Postgres database and the role in it.
+impl Hop {
+    /// A server on which somebody logs in.
+    #[must_use]
+    pub fn new(at: Address, user: impl Into<String>, host_keys: HostKeys) -> Self {
+        Self { at, user: Some(user.into()), host_keys }
+    }
+
+    /// A server on which nobody logs in: its host keys are all that is looked at.
+    #[must_use]
+    pub const fn without_login(at: Address, host_keys: HostKeys) -> Self {
+        Self { at, user: None, host_keys }
+    }
+}
+
+/// A login to a Postgres server.
 #[derive(Clone, Debug, PartialEq, Eq, Hash)]
-pub struct Database {
-    /// As the last hop sees it: the bastion, or this machine if there is none.
-    pub host: Host,
-    /// The server's port.
-    pub port: Port,
-    /// The role; empty where nobody logs in.
+pub struct Login {
+    /// The role.
     pub user: String,
-    /// The database's name; empty where nobody logs in.
-    pub name: String,
+    /// The database that it opens.
+    pub database: String,
 }
 
-impl Database {
-    /// The end of a route on which nothing is asked of a database, such as that of a walk until `authenticate`. It is not drawn.
-    #[must_use]
-    pub fn unasked() -> Self {
-        // No text that a user gives becomes an empty host.
-        Self { host: Host(String::new()), port: Port::POSTGRES, user: String::new(), name: String::new() }
-    }
-
-    /// Whether nothing is asked of it.
-    #[must_use]
-    pub fn is_unasked(&self) -> bool {
-        self.host.0.is_empty()
-    }
-}
-
-/// *here → bastion → database*, or *here → database*.
+/// Where a path ends. Addresses are as the last hop sees them; the vantage, if there is none.
 #[derive(Clone, Debug, PartialEq, Eq, Hash)]
+#[non_exhaustive]
+pub enum Target {
+    /// A TCP port that accepts.
+    Tcp(Address),
+    /// A Postgres server.
+    Postgres {
+        /// Where it listens.
+        at: Address,
+        /// Who logs in to which database; `None` where nobody does.
+        login: Option<Login>,
+    },
+}
+
+impl Target {
+    /// Where it listens.
+    #[must_use]
+    pub const fn at(&self) -> &Address {
+        match self {
+            Self::Tcp(at) | Self::Postgres { at, .. } => at,
+        }
+    }
+
+    /// The same, to be changed.
+    pub const fn at_mut(&mut self) -> &mut Address {
+        match self {
+            Self::Tcp(at) | Self::Postgres { at, .. } => at,
+        }
+    }
+
+    /// The login to a Postgres server, if there is one.
+    #[must_use]
+    pub const fn login(&self) -> Option<&Login> {
+        match self {
+            Self::Tcp(_) => None,
+            Self::Postgres { login, .. } => login.as_ref(),
+        }
+    }
+}
+
+/// *vantage → hops → target*. Each hop is a leg, from 0; the target is the last leg.
+#[derive(Clone, Debug, PartialEq, Eq, Hash)]
+#[non_exhaustive]
 pub struct Route {
-    /// Absent: connect directly.
-    pub bastion: Option<Bastion>,
-    /// Where the path ends.
-    pub database: Database,
+    /// Where it begins.
+    pub vantage: Vantage,
+    /// The SSH servers on the way, the first one first; empty for a direct path.
+    pub hops: Vec<Hop>,
+    /// Where it ends; `None` where the path ends at its last hop.
+    pub target: Option<Target>,
+}
+
+impl Route {
+    /// From this machine through `hops`.
+    #[must_use]
+    pub fn new(hops: Vec<Hop>, target: impl Into<Option<Target>>) -> Self {
+        Self { vantage: Vantage::Here, hops, target: target.into() }
+    }
+
+    /// Whether it leads through no hop.
+    #[must_use]
+    pub const fn is_direct(&self) -> bool {
+        self.hops.is_empty()
+    }
+
+    /// The hop of a leg; `None` for the target's.
+    #[must_use]
+    pub fn hop(&self, leg: usize) -> Option<&Hop> {
+        self.hops.get(leg)
+    }
+
+    /// Where a leg leads.
+    #[must_use]
+    pub fn address(&self, leg: usize) -> Option<&Address> {
+        self.hop(leg).map(|hop| &hop.at).or_else(|| self.target.as_ref().map(Target::at))
+    }
+
+    /// The login to a Postgres server at its end, if there is one.
+    #[must_use]
+    pub fn login(&self) -> Option<&Login> {
+        self.target.as_ref().and_then(Target::login)
+    }
+
+    /// The last position at which this route has a stage; `None` if it has none.
+    #[must_use]
+    pub fn position(&self, stage: Stage) -> Option<Position> {
+        let target = self.target.as_ref().map(|_| self.hops.len());
+        let last_hop = self.hops.len().checked_sub(1);
+        let postgres = target.filter(|_| matches!(self.target, Some(Target::Postgres { .. })));
+        let leg = match stage {
+            Stage::Configure | Stage::Resolve | Stage::Connect => Some(0),
+            Stage::Forward | Stage::Dial => target.or(last_hop).filter(|leg| *leg > 0),
+            Stage::Handshake | Stage::HostKey | Stage::Authenticate => last_hop,
+            Stage::Tls | Stage::Login | Stage::Open | Stage::Ready => postgres,
+            Stage::Hold => target.or(last_hop),
+        };
+        leg.map(|leg| Position { leg, stage })
+    }
 }
 
 #[cfg(test)]
 pub(crate) mod tests {
     use super::*;
 
+    /// `host` at its kind's own port.
+    pub(crate) fn at(host: &str, port: Port) -> Address {
+        Address::new(host.parse().unwrap(), port)
+    }
+
     /// A route through `bastion.example.com` as `tf`, to the database `orders` on a host, as the role `app`.
     pub(crate) fn route(database: &str) -> Route {
-        Route {
-            bastion: Some(Bastion {
-                host: "bastion.example.com".parse().unwrap(),
-                port: Port::SSH,
-                user: "tf".to_owned(),
-                host_keys: HostKeys::Pinned { accepted: Vec::new(), revoked: Vec::new() },
-            }),
-            database: Database { host: database.parse().unwrap(), port: Port::POSTGRES, user: "app".to_owned(), name: "orders".to_owned() },
-        }
+        let pinned = HostKeys::Pinned { accepted: Vec::new(), revoked: Vec::new() };
+        let login = Login { user: "app".to_owned(), database: "orders".to_owned() };
+        let target = Target::Postgres { at: at(database, Port::POSTGRES), login: Some(login) };
+        Route::new(vec![Hop::new(at("bastion.example.com", Port::SSH), "tf", pinned)], target)
+    }
+
+    /// The same with `inner.example.com` as a second hop.
+    pub(crate) fn two_hops(database: &str) -> Route {
+        let mut route = route(database);
+        let mut inner = route.hops[0].clone();
+        (inner.at, inner.user) = (at("inner.example.com", Port::SSH), Some("jump".to_owned()));
+        route.hops.push(inner);
+        route
+    }
+
+    #[test]
+    fn a_stage_is_found_where_the_route_has_it_last() {
+        let leg = |route: &Route, stage| route.position(stage).map(|position| position.leg);
+        let one = route("db");
+        assert_eq!((leg(&one, Stage::Connect), leg(&one, Stage::Authenticate), leg(&one, Stage::Dial)), (Some(0), Some(0), Some(1)));
+        let two = two_hops("db");
+        assert_eq!((leg(&two, Stage::Authenticate), leg(&two, Stage::Forward), leg(&two, Stage::Ready)), (Some(1), Some(2), Some(2)));
+        let direct = Route { hops: Vec::new(), ..route("db") };
+        assert_eq!((leg(&direct, Stage::HostKey), leg(&direct, Stage::Dial), leg(&direct, Stage::Tls)), (None, None, Some(0)));
+        let hop = Route { target: None, ..route("db") };
+        assert_eq!((leg(&hop, Stage::Authenticate), leg(&hop, Stage::Forward), leg(&hop, Stage::Login)), (Some(0), None, None));
+        let tcp = Route { target: Some(Target::Tcp(at("db", Port::POSTGRES))), ..route("db") };
+        assert_eq!((leg(&tcp, Stage::Dial), leg(&tcp, Stage::Tls)), (Some(1), None));
     }
 
     #[test]

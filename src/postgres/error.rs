@@ -2,6 +2,7 @@
 
 use crate::path::heard::Heard;
 use crate::path::stage::Stage;
+use crate::tls::{ClientCertError, ClientKeyError, HandshakeError, IdentityError, RootCertError};
 
 use super::sslmode::Encryption;
 
@@ -25,6 +26,9 @@ pub enum TlsSettingsError {
     /// `verify-ca` and `verify-full` need roots to verify against.
     #[error("this sslmode needs sslrootcert")]
     RootCertMissing,
+    /// The roots of this system vouch for any host on the internet, so libpq 16 takes them with `verify-full` only.
+    #[error("sslrootcert: \"system\" needs sslmode verify-full")]
+    SystemNeedsVerifyFull,
     /// In `sslrootcert`.
     #[error("sslrootcert: {0}")]
     RootCert(#[from] RootCertError),
@@ -36,67 +40,19 @@ pub enum TlsSettingsError {
     ClientKey(#[from] ClientKeyError),
 }
 
-/// What is wrong with `sslrootcert`.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
-pub enum RootCertError {
-    /// No `BEGIN CERTIFICATE` in it.
-    #[error("there is no PEM certificate in it")]
-    Empty,
-    /// A PEM section that does not end, or is not base64.
-    #[error("PEM certificate {number} is damaged")]
-    Damaged {
-        /// Counted from 1.
-        number: usize,
-    },
-    /// PEM, but no X.509 certificate inside.
-    #[error("PEM section {number} is not an X.509 certificate")]
-    NotACertificate {
-        /// Counted from 1.
-        number: usize,
-    },
-    /// The roots of this system vouch for any host on the internet, so libpq 16 takes them with `verify-full` only.
-    #[error("\"system\" needs sslmode verify-full")]
-    SystemNeedsVerifyFull,
-    /// This machine has no root certificates where they are looked for.
-    #[error("\"system\": no root certificates were found on this machine")]
-    SystemEmpty,
-}
-
-/// What is wrong with `sslcert`.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
-pub enum ClientCertError {
-    /// No `BEGIN CERTIFICATE` in it.
-    #[error("there is no PEM certificate in it")]
-    Empty,
-    /// A PEM section that does not end, or is not base64.
-    #[error("a PEM certificate in it is damaged")]
-    Damaged,
-    /// PEM, but no X.509 certificate inside.
-    #[error("it is not an X.509 certificate")]
-    NotACertificate,
-}
-
-/// What is wrong with `sslkey`. Nothing of the key is ever quoted.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
-pub enum ClientKeyError {
-    /// No private key in PEM.
-    #[error("there is no PEM private key in it")]
-    NotAKey,
-    /// Encrypted with a passphrase.
-    #[error("the key is encrypted; give it without a passphrase")]
-    Encrypted,
-    /// A kind of key, or a size, that TLS here cannot sign with.
-    #[error("this kind of key is not supported; use RSA of 2048 to 8192 bits, ECDSA P-256 or P-384, or Ed25519")]
-    Unsupported,
-    /// The first certificate of `sslcert` holds another public key.
-    #[error("the key does not belong to the certificate in sslcert")]
-    Mismatch,
+impl From<IdentityError> for TlsSettingsError {
+    fn from(error: IdentityError) -> Self {
+        match error {
+            IdentityError::Certificate(error) => Self::ClientCert(error),
+            IdentityError::Key(error) => Self::ClientKey(error),
+        }
+    }
 }
 
 /// Why there is no stream to log in on.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 pub enum TlsError {
-    /// Nothing came within the time, to the request for TLS or in the handshake: a hung server, or a proxy that holds back.
+    /// Nothing came within the time: a hung server, or a proxy that holds back.
     #[error("no answer to the request for TLS")]
     Silent,
     /// The peer closed or reset before it answered.
@@ -117,62 +73,12 @@ pub enum TlsError {
         /// Its message.
         heard: Heard,
     },
-    /// The server's certificate is not what `sslmode` asks for.
-    #[error("the server's certificate: {0}")]
-    Certificate(CertificateProblem),
-    /// The server does not take the client certificate. In TLS 1.3 this is heard only after the handshake, in the login.
-    #[error("the server refused the client certificate: {heard}")]
-    ClientCertificateRefused {
-        /// The TLS alert's name.
-        heard: Heard,
-    },
-    /// The server ended the handshake with another TLS alert.
-    #[error("the server ended the TLS handshake: {heard}")]
-    Alert {
-        /// The alert's name.
-        heard: Heard,
-    },
-    /// The two sides do not agree on TLS.
-    #[error("the TLS handshake failed: {heard}")]
-    Handshake {
-        /// What the TLS library says.
-        heard: Heard,
-    },
-    /// The stream ended inside the handshake, as with a middlebox that does not let TLS through.
-    #[error("the connection was cut in the TLS handshake")]
-    Cut,
+    /// It agreed to TLS, and the handshake failed.
+    #[error(transparent)]
+    Handshake(#[from] HandshakeError),
     /// More bytes than any honest server sends in a check.
     #[error("the peer sent more than a check can need")]
     Flood,
-}
-
-/// What is wrong with the server's certificate.
-#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
-pub enum CertificateProblem {
-    /// Past its last day.
-    #[error("it has expired")]
-    Expired,
-    /// Before its first day; often this machine's clock is wrong.
-    #[error("it is not valid yet")]
-    NotYetValid,
-    /// It leads to a given root, but that root is past its last day.
-    #[error("the root certificate that it leads to has expired")]
-    RootExpired,
-    /// It leads to none of the roots.
-    #[error("it was not issued by a given root certificate")]
-    UnknownIssuer,
-    /// It is for other hosts.
-    #[error("it is for another host: {}", if presented.is_empty() { "it names none".to_owned() } else { presented.join(", ") })]
-    WrongName {
-        /// The names and addresses that it is for, eight at the most.
-        presented: Vec<String>,
-    },
-    /// A signature in the chain, or the server's proof of its key, is wrong.
-    #[error("a signature is wrong")]
-    BadSignature,
-    /// Anything else.
-    #[error("{0}")]
-    Other(Heard),
 }
 
 /// Which limit on connections is reached.

@@ -13,11 +13,12 @@ use tokio_postgres::{Client, Config};
 
 use crate::path::heard::Heard;
 use crate::secret::Secret;
+use crate::tls::Encrypted;
 
 use super::error::{LoginError, ReadyError};
-use super::readiness::misread;
-use super::refusal::Attempt;
-use super::secured::{Encrypted, Secured};
+use super::refusal::{Attempt, misread};
+use super::secured::Secured;
+use super::startup::Purpose;
 use super::watched::{Finished, Watched};
 
 /// What `pg_stat_activity` and the server's log show, so that whoever reads them knows who was there.
@@ -48,14 +49,14 @@ pub struct Role {
 /// # Errors
 ///
 /// [`LoginError`]: [`LoginError::stage`] says whether the role or the database is at fault, [`LoginError::heals`] whether waiting helps.
-pub async fn login<S>(secured: Secured<S>, role: &Role, within: Duration) -> Result<Connection, LoginError>
+pub async fn login<S>(secured: Secured<S>, role: &Role, purpose: Purpose, within: Duration) -> Result<Connection, LoginError>
 where
     S: AsyncRead + AsyncWrite + Unpin + Send + 'static,
 {
     let tried = secured.encryption();
     let encrypted = secured.encrypted().cloned();
     let password = role.password.as_ref().filter(|password| !password.expose().is_empty());
-    let (stream, watch) = Watched::new(secured);
+    let (stream, watch) = Watched::new(secured, purpose);
     let config = driver_config(role, password);
     let answer = timeout(within, config.connect_raw(stream, Finished)).await;
     drop(config);
@@ -152,9 +153,9 @@ mod tests {
     use super::*;
     use crate::path::stage::Stage;
     use crate::postgres::error::{ConnectionLimit, Unavailability};
-    use crate::postgres::secured::Bounded;
     use crate::postgres::sslmode::Encryption;
     use crate::postgres::testing::{AUTHENTICATED, error_response, message, read_startup};
+    use crate::tls::Bounded;
 
     const WITHIN: Duration = Duration::from_secs(5);
     const PASSWORD: &str = "correct horse";
@@ -164,7 +165,7 @@ mod tests {
     }
 
     async fn log_in(stream: DuplexStream, role: Role, within: Duration) -> Result<Connection, LoginError> {
-        login(Secured::plain(Bounded::new(stream)), &role, within).await
+        login(Secured::plain(Bounded::new(stream)), &role, Purpose::Queries, within).await
     }
 
     /// What a login fails with if the server says this to the startup message and closes.

@@ -4,31 +4,28 @@
 //! [`negotiate`] (the `tls` stage), [`login`] (`login` and `open`), [`Connection::ready`] (`ready`), [`Connection::close`].
 //! Where `sslmode` allows two tries, [`falls_back`] says whether the second one is due.
 
-mod certificate;
-mod channel_binding;
 mod error;
-mod issuer;
+mod fall_back;
 mod login;
 mod negotiate;
-mod peer_name;
 mod readiness;
 mod refusal;
 mod secured;
 mod sslmode;
+mod startup;
 mod table_name;
 #[cfg(test)]
 mod testing;
 mod tls;
 mod watched;
 
-pub use error::{
-    CertificateProblem, ClientCertError, ClientKeyError, ConnectionLimit, Error, LoginError, ReadyError, RootCertError, TlsError,
-    TlsSettingsError, Unavailability,
-};
+pub use error::{ConnectionLimit, Error, LoginError, ReadyError, TlsError, TlsSettingsError, Unavailability};
+pub use fall_back::falls_back;
 pub use login::{Connection, Role, login};
 pub use negotiate::negotiate;
 pub use readiness::Readiness;
-pub use secured::{Bounded, Encrypted, Secured, Verified};
-pub use sslmode::{Encryption, SslMode, UnknownSslMode, falls_back};
+pub use secured::Secured;
+pub use sslmode::{Encryption, SslMode, UnknownSslMode};
+pub use startup::Purpose;
 pub use table_name::is_table_name;
 pub use tls::TlsSettings;

@@ -1,23 +1,16 @@
 //! The `tls` stage: asks the server for TLS, tells what answered, and makes the handshake.
 
-use std::io;
-use std::sync::Arc;
 use std::time::Duration;
 
-use rustls::pki_types::{DnsName, IpAddr, ServerName};
-use rustls::{AlertDescription, ProtocolVersion};
 use tokio::io::{AsyncRead, AsyncReadExt, AsyncWrite, AsyncWriteExt};
-use tokio::time::timeout;
-use tokio_rustls::TlsConnector;
-use tokio_rustls::client::TlsStream;
+use tokio::time::{Instant, timeout};
 
 use crate::path::heard::Heard;
 use crate::path::route::Host;
+use crate::tls::{Bounded, connect, is_flood, rest};
 
-use super::certificate::Verifier;
-use super::channel_binding::tls_server_end_point;
 use super::error::TlsError;
-use super::secured::{Bounded, Encrypted, Secured, is_flood};
+use super::secured::Secured;
 use super::sslmode::Encryption;
 use super::tls::TlsSettings;
 
@@ -29,9 +22,6 @@ const QUOTED: u64 = 64;
 
 /// How much of an error is read instead of TLS. libpq takes at most 30,000 bytes (`MAX_ERRLEN`); the message comes first and is short.
 const ERROR_READ: u64 = 1024;
-
-/// How long the rest of a wrong answer is waited for. It has begun to arrive, mostly in one packet; a quote is not worth more.
-const REST_WITHIN: Duration = Duration::from_millis(300);
 
 /// Readies the stream for [`login`](super::login): as it is for [`Encryption::Plain`], else by Postgres' own request for TLS and a handshake.
 ///
@@ -54,27 +44,18 @@ where
     let stream = Bounded::new(stream);
     match encryption {
         Encryption::Plain => Ok(Secured::plain(stream)),
-        Encryption::Tls => timeout(within, encrypt(stream, settings, host)).await.unwrap_or(Err(TlsError::Silent)),
+        Encryption::Tls => encrypt(stream, settings, host, within).await,
     }
 }
 
-async fn encrypt<S>(mut stream: Bounded<S>, settings: &TlsSettings, host: &Host) -> Result<Secured<S>, TlsError>
+async fn encrypt<S>(mut stream: Bounded<S>, settings: &TlsSettings, host: &Host, within: Duration) -> Result<Secured<S>, TlsError>
 where
     S: AsyncRead + AsyncWrite + Unpin,
 {
-    ask(&mut stream).await?;
-    let (config, verifier) = settings.for_host(host).map_err(|error| handshake_failed(&error))?;
-    let connect = TlsConnector::from(Arc::new(config)).connect(server_name(host), stream);
-    match connect.into_fallible().await {
-        Ok(stream) => Ok(finished(stream, settings, host)),
-        Err((error, mut stream)) => {
-            if stream.opening().len() < 2 {
-                // The peer took no more, but may have spoken before it went: an SSH server does.
-                rest(&mut stream, QUOTED).await;
-            }
-            Err(failure(&error, &verifier, stream.opening()))
-        }
-    }
+    let asked = Instant::now();
+    timeout(within, ask(&mut stream)).await.unwrap_or(Err(TlsError::Silent))?;
+    let left = within.saturating_sub(asked.elapsed());
+    Ok(Secured::tls(connect(stream, settings.trust(), host, left).await?))
 }
 
 /// Asks for TLS. After `Ok`, exactly one byte has been read: anything that came in the clear behind the answer is left to the handshake,
@@ -104,14 +85,6 @@ async fn ask<S: AsyncRead + AsyncWrite + Unpin>(stream: &mut Bounded<S>) -> Resu
     }
 }
 
-/// Reads what comes within a moment, `most` bytes at the most.
-async fn rest<S: AsyncRead + Unpin>(stream: &mut Bounded<S>, most: u64) -> Vec<u8> {
-    let mut read = Vec::new();
-    // Whatever ends it, the time, the peer or an error: what has come until then is the quote.
-    let _ended = timeout(REST_WITHIN, stream.take(most).read_to_end(&mut read)).await;
-    read
-}
-
 /// The message field of an ErrorResponse whose tag is read already; the text itself where a server from before protocol 3, or one that
 /// could not even fork, sends a bare string.
 fn error_message(body: &[u8]) -> Heard {
@@ -130,87 +103,6 @@ fn error_message(body: &[u8]) -> Heard {
     Heard::from_bytes(body.split(|byte| *byte == 0).find(|text| text.len() > 4).unwrap_or_default())
 }
 
-/// For the handshake's own use: a DNS name goes into SNI, an address does not. What is verified is the [`Verifier`]'s host.
-fn server_name(host: &Host) -> ServerName<'static> {
-    let bare = host.as_str().trim_end_matches('.');
-    if let Ok(address) = bare.parse::<std::net::IpAddr>() {
-        return ServerName::IpAddress(address.into());
-    }
-    match DnsName::try_from(bare.to_owned()) {
-        Ok(name) => ServerName::DnsName(name),
-        // A resolver may know names that DNS does not allow, and SNI cannot carry those; an address keeps it silent.
-        Err(_) => ServerName::IpAddress(IpAddr::from(std::net::IpAddr::from([0, 0, 0, 0]))),
-    }
-}
-
-fn finished<S>(stream: TlsStream<Bounded<S>>, settings: &TlsSettings, host: &Host) -> Secured<S> {
-    let (_, session) = stream.get_ref();
-    let version = match session.protocol_version() {
-        Some(ProtocolVersion::TLSv1_2) => "TLS 1.2",
-        _ => "TLS 1.3",
-    };
-    let cipher_suite = session.negotiated_cipher_suite().map(|suite| format!("{:?}", suite.suite())).unwrap_or_default();
-    let channel_binding = session.peer_certificates().and_then(|chain| chain.first()).and_then(|leaf| tls_server_end_point(leaf));
-    let encrypted = Encrypted { version, cipher_suite, verified: settings.verified(host) };
-    Secured::tls(stream, encrypted, channel_binding)
-}
-
-fn failure(error: &io::Error, verifier: &Verifier, opening: &[u8]) -> TlsError {
-    if let Some(problem) = verifier.take_problem() {
-        return TlsError::Certificate(problem);
-    }
-    if is_flood(error) {
-        return TlsError::Flood;
-    }
-    // An SSH server greets with "SSH-…": its first letter looks like the consent to TLS, and its second is no TLS record.
-    if opening.get(1).is_some_and(|second| !is_tls_record(*second)) {
-        return TlsError::NotPostgres { heard: Heard::from_bytes(opening) };
-    }
-    match tls_error(error) {
-        Some(rustls::Error::AlertReceived(alert)) if concerns_client_certificate(*alert) => {
-            TlsError::ClientCertificateRefused { heard: alert_name(*alert) }
-        }
-        Some(rustls::Error::AlertReceived(alert)) => TlsError::Alert { heard: alert_name(*alert) },
-        Some(other) => handshake_failed(other),
-        None => TlsError::Cut,
-    }
-}
-
-fn handshake_failed(error: &rustls::Error) -> TlsError {
-    TlsError::Handshake { heard: Heard::from_text(&error.to_string()) }
-}
-
-/// Content types 20 to 23 (RFC 8446, section 5.1).
-const fn is_tls_record(byte: u8) -> bool {
-    matches!(byte, 20..=23)
-}
-
-/// The TLS error inside an I/O error, if that is what it is.
-pub(super) fn tls_error(error: &io::Error) -> Option<&rustls::Error> {
-    error.get_ref().and_then(|inner| inner.downcast_ref())
-}
-
-/// The alert's name as the standard spells it, roughly: `UnknownCA`, `CertificateRequired`.
-pub(super) fn alert_name(alert: AlertDescription) -> Heard {
-    Heard::from_text(&format!("{alert:?}"))
-}
-
-/// Alerts that a server sends about the certificate of its client (RFC 8446, section 6.2).
-pub(super) const fn concerns_client_certificate(alert: AlertDescription) -> bool {
-    matches!(
-        alert,
-        AlertDescription::NoCertificate
-            | AlertDescription::BadCertificate
-            | AlertDescription::UnsupportedCertificate
-            | AlertDescription::CertificateRevoked
-            | AlertDescription::CertificateExpired
-            | AlertDescription::CertificateUnknown
-            | AlertDescription::UnknownCA
-            | AlertDescription::AccessDenied
-            | AlertDescription::CertificateRequired
-    )
-}
-
 #[cfg(test)]
 mod tests {
     use rustls::HandshakeKind;
@@ -220,7 +112,9 @@ mod tests {
 
     use super::*;
     use crate::postgres::sslmode::SslMode;
-    use crate::postgres::testing::{Authority, Identity, error_response};
+    use crate::postgres::testing::error_response;
+    use crate::tls::HandshakeError;
+    use crate::tls::testing::{Authority, Identity};
 
     const WITHIN: Duration = Duration::from_secs(5);
 
@@ -255,11 +149,11 @@ mod tests {
     async fn every_answer_that_is_no_consent_is_told_apart() {
         assert_eq!(answered(b"N").await, TlsError::NotOffered);
         assert_eq!(answered(b"").await, TlsError::Closed);
-        assert_eq!(answered(b"S").await, TlsError::Cut);
+        assert_eq!(answered(b"S").await, HandshakeError::Cut.into());
         let heard = Heard::from_text("HTTP/1.1 400 Bad Request");
         assert_eq!(answered(b"HTTP/1.1 400 Bad Request\r\n").await, TlsError::NotPostgres { heard });
         let heard = Heard::from_text("SSH-2.0-OpenSSH_9.2p1");
-        assert_eq!(answered(b"SSH-2.0-OpenSSH_9.2p1\r\n").await, TlsError::NotPostgres { heard });
+        assert_eq!(answered(b"SSH-2.0-OpenSSH_9.2p1\r\n").await, HandshakeError::NotTls { heard }.into());
         let heard = Heard::from_text("sorry, too many clients already");
         assert_eq!(
             answered(&error_response("53300", "", "sorry, too many clients already")).await,
@@ -267,7 +161,10 @@ mod tests {
         );
         assert_eq!(answered(b"Esorry, too many clients already\n\0").await, TlsError::ServerError { heard });
         assert!(matches!(answered(b"E\xff\xff\xff\xff").await, TlsError::ServerError { .. }), "a lying length");
-        assert!(matches!(answered(b"S\x16\x03\x03\xff\xff").await, TlsError::Cut | TlsError::Handshake { .. }));
+        assert!(matches!(
+            answered(b"S\x16\x03\x03\xff\xff").await,
+            TlsError::Handshake(HandshakeError::Cut | HandshakeError::Failed { .. })
+        ));
     }
 
     #[tokio::test]
@@ -291,18 +188,19 @@ mod tests {
 
     #[tokio::test]
     async fn silence_ends_with_the_deadline() {
-        for answer in [&b""[..], b"S", b"S\x16\x03\x03\x00\x7a"] {
+        let in_tls = || HandshakeError::Silent.into();
+        for (answer, error) in [(&b""[..], TlsError::Silent), (b"S", in_tls()), (b"S\x16\x03\x03\x00\x7a", in_tls())] {
             let (ours, mut theirs) = tokio::io::duplex(4096);
             theirs.write_all(answer).await.unwrap();
             let silent = client_within(ours, Duration::from_millis(50)).await;
-            assert_eq!(silent.err(), Some(TlsError::Silent), "{answer:?}");
+            assert_eq!(silent.err(), Some(error), "{answer:?}");
         }
     }
 
     #[tokio::test]
     async fn what_is_stuffed_behind_the_consent_never_counts_as_said_in_tls() {
         let refused = answered(b"SR\0\0\0\x08\0\0\0\0Z\0\0\0\x05I").await;
-        assert!(matches!(refused, TlsError::NotPostgres { .. }), "{refused}");
+        assert!(matches!(refused, TlsError::Handshake(HandshakeError::NotTls { .. })), "{refused}");
     }
 
     #[tokio::test]
@@ -315,7 +213,7 @@ mod tests {
             while theirs.write_all(&record).await.is_ok() {}
         };
         let refused = tokio::join!(client(ours), server).0.err().unwrap();
-        assert!(matches!(refused, TlsError::Flood | TlsError::Handshake { .. }), "{refused}");
+        assert!(matches!(refused, TlsError::Handshake(HandshakeError::Flood | HandshakeError::Failed { .. })), "{refused}");
     }
 
     #[tokio::test]

@@ -1,7 +1,5 @@
 //! The `ready` stage: whether the database can be read from, by privileges, publication and replication. Reads catalogs, changes nothing.
 
-use std::error::Error as _;
-use std::io;
 use std::time::Duration;
 
 use futures_util::future::{OptionFuture, try_join3};
@@ -9,12 +7,9 @@ use tokio::time::timeout;
 use tokio_postgres::Row;
 use tokio_postgres::types::{FromSql, Type};
 
-use crate::secret::Secret;
-
 use super::error::ReadyError;
 use super::login::Connection;
-use super::refusal::{quote, sqlstate};
-use super::secured::is_flood;
+use super::refusal::{misread, quote};
 use super::table_name::{self, TableName};
 use crate::path::finding::Finding;
 
@@ -108,6 +103,16 @@ impl Connection {
         Ok(findings)
     }
 
+    /// Asks a session that was opened for [replication](super::Purpose::Replication) what it replicates from. Changes nothing.
+    ///
+    /// # Errors
+    ///
+    /// [`ReadyError`], also if what answers is no walsender.
+    pub async fn identify_system(&self, within: Duration) -> Result<(), ReadyError> {
+        let asked = timeout(within, self.client.simple_query("IDENTIFY_SYSTEM")).await.map_err(|_| ReadyError::Silent)?;
+        asked.map(drop).map_err(|error| self.misread(&error))
+    }
+
     async fn replication(&self) -> Result<Vec<Finding>, ReadyError> {
         let rows = self.client.query_typed(REPLICATION, &[]).await.map_err(|error| self.misread(&error))?;
         let row = rows.first().ok_or(ReadyError::Protocol)?;
@@ -190,31 +195,6 @@ impl Connection {
     }
 }
 
-/// What the driver's error means, in a question or between two.
-pub(super) fn misread(error: &tokio_postgres::Error, password: Option<&Secret<String>>) -> ReadyError {
-    if let Some(refused) = error.as_db_error() {
-        return match refused.code().code() {
-            // The server, or its administrator, ends the session: what was asked is not at fault.
-            "57P01" | "57P02" | "57P05" => ReadyError::Closed,
-            code => ReadyError::Refused { sqlstate: sqlstate(code), heard: quote(refused.message(), password) },
-        };
-    }
-    if error.is_closed() {
-        return ReadyError::Closed;
-    }
-    match error.source().and_then(|cause| cause.downcast_ref::<io::Error>()) {
-        Some(cause) if is_flood(cause) => ReadyError::Flood,
-        Some(cause) if is_of_stream(error, cause) => ReadyError::Closed,
-        _ => ReadyError::Protocol,
-    }
-}
-
-/// Whether the stream broke, rather than what came over it: the driver's text is all that tells its kinds apart.
-fn is_of_stream(error: &tokio_postgres::Error, cause: &io::Error) -> bool {
-    error.to_string() == "error communicating with the server"
-        && !matches!(cause.kind(), io::ErrorKind::InvalidInput | io::ErrorKind::InvalidData)
-}
-
 async fn transposed<T>(question: OptionFuture<impl Future<Output = Result<T, ReadyError>>>) -> Result<Option<T>, ReadyError> {
     question.await.transpose()
 }
@@ -230,8 +210,9 @@ mod tests {
     use super::*;
     use crate::path::heard::Heard;
     use crate::postgres::login::{Role, login};
-    use crate::postgres::secured::{Bounded, Secured};
+    use crate::postgres::secured::Secured;
     use crate::postgres::testing::{AUTHENTICATED, error_response, message, read_startup};
+    use crate::tls::Bounded;
 
     const WITHIN: Duration = Duration::from_secs(5);
     const READY: &[u8] = b"Z\0\0\0\x05I";
@@ -242,7 +223,7 @@ mod tests {
         let (ours, mut theirs) = tokio::io::duplex(64 * 1024);
         theirs.write_all(&[AUTHENTICATED, READY].concat()).await.unwrap();
         let role = Role { user: "me".into(), password: Some(PASSWORD.into()), database: "orders".into() };
-        let connection = login(Secured::plain(Bounded::new(ours)), &role, WITHIN).await.unwrap();
+        let connection = login(Secured::plain(Bounded::new(ours)), &role, crate::postgres::Purpose::Queries, WITHIN).await.unwrap();
         read_startup(&mut theirs).await;
         (connection, theirs)
     }

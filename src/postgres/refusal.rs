@@ -8,10 +8,9 @@ use tokio_postgres::error::DbError;
 use crate::path::heard::Heard;
 use crate::path::stage::Stage;
 use crate::secret::Secret;
+use crate::tls::{alert_name, concerns_client_certificate, is_flood, tls_error};
 
-use super::error::{ConnectionLimit, LoginError, Unavailability};
-use super::negotiate::{alert_name, concerns_client_certificate, tls_error};
-use super::secured::is_flood;
+use super::error::{ConnectionLimit, LoginError, ReadyError, Unavailability};
 use super::sslmode::Encryption;
 use super::watched::Seen;
 
@@ -252,6 +251,31 @@ pub(super) fn quote(text: &str, password: Option<&Secret<String>>) -> Heard {
     let tail = (3..password.len()).rev().filter_map(|length| password.get(..length)).find(|beginning| text.ends_with(beginning));
     let whole = tail.and_then(|tail| text.strip_suffix(tail)).unwrap_or(&text);
     Heard::from_text(whole).without(password)
+}
+
+/// What the driver's error means, in a question or between two.
+pub(super) fn misread(error: &tokio_postgres::Error, password: Option<&Secret<String>>) -> ReadyError {
+    if let Some(refused) = error.as_db_error() {
+        return match refused.code().code() {
+            // The server, or its administrator, ends the session: what was asked is not at fault.
+            "57P01" | "57P02" | "57P05" => ReadyError::Closed,
+            code => ReadyError::Refused { sqlstate: sqlstate(code), heard: quote(refused.message(), password) },
+        };
+    }
+    if error.is_closed() {
+        return ReadyError::Closed;
+    }
+    match error.source().and_then(|cause| cause.downcast_ref::<io::Error>()) {
+        Some(cause) if is_flood(cause) => ReadyError::Flood,
+        Some(cause) if is_of_stream(error, cause) => ReadyError::Closed,
+        _ => ReadyError::Protocol,
+    }
+}
+
+/// Whether the stream broke, rather than what came over it: the driver's text is all that tells its kinds apart.
+fn is_of_stream(error: &tokio_postgres::Error, cause: &io::Error) -> bool {
+    error.to_string() == "error communicating with the server"
+        && !matches!(cause.kind(), io::ErrorKind::InvalidInput | io::ErrorKind::InvalidData)
 }
 
 #[cfg(test)]

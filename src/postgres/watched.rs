@@ -12,6 +12,7 @@ use tokio_postgres::tls::{ChannelBinding, TlsConnect, TlsStream};
 use crate::path::stage::Stage;
 
 use super::secured::Secured;
+use super::startup::{Purpose, Startup};
 
 /// How much of the beginning is kept for a quote; four bytes to a character and one quote's length fit several times.
 const OPENING: usize = 1024;
@@ -97,14 +98,14 @@ impl Seen {
 
 /// A finished stream that tells what passes through it.
 pub(super) struct Watched<S> {
-    inner: Secured<S>,
+    inner: Startup<Secured<S>>,
     seen: Arc<Mutex<Seen>>,
 }
 
 impl<S> Watched<S> {
-    pub(super) fn new(inner: Secured<S>) -> (Self, Watch) {
+    pub(super) fn new(inner: Secured<S>, purpose: Purpose) -> (Self, Watch) {
         let seen = Arc::new(Mutex::new(Seen::default()));
-        (Self { inner, seen: Arc::clone(&seen) }, Watch(seen))
+        (Self { inner: Startup::new(inner, purpose), seen: Arc::clone(&seen) }, Watch(seen))
     }
 }
 
@@ -150,7 +151,7 @@ impl<S: AsyncRead + AsyncWrite + Unpin> AsyncWrite for Watched<S> {
 
 impl<S: AsyncRead + AsyncWrite + Unpin> TlsStream for Watched<S> {
     fn channel_binding(&self) -> ChannelBinding {
-        match self.inner.channel_binding() {
+        match self.inner.get_ref().channel_binding() {
             Some(hash) => ChannelBinding::tls_server_end_point(hash.to_vec()),
             None => ChannelBinding::none(),
         }

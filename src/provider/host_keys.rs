@@ -9,7 +9,7 @@ use super::{of_diagnosis, walk};
 use crate::check::scan;
 use crate::key::PublicKey;
 use crate::path::duration;
-use crate::path::route::{Host, Port};
+use crate::path::route::{Address, Port};
 use crate::ssh::known_hosts;
 use crate::tfplugin::attribute_path::AttributePath;
 use crate::tfplugin::diagnostic::Diagnostics;
@@ -42,8 +42,7 @@ const UNPROVEN: &str = "A scan proves nothing by itself";
 
 /// The arguments, parsed.
 struct Target {
-    host: Host,
-    port: Port,
+    at: Address,
     timeout: Duration,
 }
 
@@ -51,7 +50,7 @@ struct Target {
 fn target(config: &Model, diagnostics: &mut Diagnostics) -> Option<Target> {
     let host = tunnel::host(&config.host, &AttributePath::of("host"), diagnostics);
     let port = tunnel::port(&config.port, Port::SSH, &AttributePath::of("port"), diagnostics);
-    Some(Target { host: host?, port: port?, timeout: patience(config, diagnostics)? })
+    Some(Target { at: Address::new(host?, port?), timeout: patience(config, diagnostics)? })
 }
 
 fn patience(config: &Model, diagnostics: &mut Diagnostics) -> Option<Duration> {
@@ -99,20 +98,20 @@ impl DataSource for HostKeys {
 
     async fn read(&self, call: &Call<Model>, config: Model) -> Result<(Model, Diagnostics), Diagnostics> {
         let mut diagnostics = Diagnostics::new();
-        let Some(Target { host, port, timeout }) = target(&config, &mut diagnostics) else {
+        let Some(Target { at, timeout }) = target(&config, &mut diagnostics) else {
             return Err(if diagnostics.has_errors() {
                 diagnostics
             } else {
                 super::fault("a bastion was to be scanned at an unknown address")
             });
         };
-        let keys = scanned(&host, port, timeout, &call.cancelled).await?;
+        let keys = scanned(&at, timeout, &call.cancelled).await?;
         let all = |of: &dyn Fn(&PublicKey) -> String| Attr::Known(keys.iter().map(|key| Attr::Known(of(key))).collect());
         let model = Model {
-            port: Attr::Known(i64::from(port.get())),
+            port: Attr::Known(i64::from(at.port.get())),
             host_keys: all(&ToString::to_string),
             fingerprints: all(&PublicKey::fingerprint),
-            known_hosts: all(&|key| known_hosts::line(&host, port, key)),
+            known_hosts: all(&|key| known_hosts::line(&at.host, at.port, key)),
             ..config
         };
         diagnostics.warning(
@@ -125,8 +124,8 @@ impl DataSource for HostKeys {
     }
 }
 
-async fn scanned(host: &Host, port: Port, timeout: Duration, cancelled: &CancellationToken) -> Result<Vec<PublicKey>, Diagnostics> {
-    scan(host, port, timeout, &walk::log(host.as_str()), cancelled)
+async fn scanned(at: &Address, timeout: Duration, cancelled: &CancellationToken) -> Result<Vec<PublicKey>, Diagnostics> {
+    scan(at, timeout, &walk::log(at.host.as_str()), cancelled)
         .await
         .map_err(|diagnosis| of_diagnosis(&diagnosis, AttributePath::of("host")))
 }

@@ -172,7 +172,7 @@ impl DataSource for PostgresCheck {
                 model.ok = Attr::Known(true);
                 model.summary = PROVEN.into();
                 model.remedies = Attr::Known(Vec::new());
-                model.server_version = Attr::Known(report.server_version);
+                model.server_version = Attr::Known(report.server_version().unwrap_or_default().to_owned());
             }
             // Whoever stops Terraform has not broken the path.
             Err(diagnosis) if matches!(diagnosis.cause, Cause::Interrupted { .. }) => {

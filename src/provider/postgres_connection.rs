@@ -238,7 +238,7 @@ impl PostgresConnection {
         if model.server_version.is_unknown() || model.path.is_unknown() {
             match prove::prove(&self.shared, &call.cancelled, &model).await {
                 Ok(report) => {
-                    model.server_version = Attr::Known(report.server_version);
+                    model.server_version = Attr::Known(report.server_version().unwrap_or_default().to_owned());
                     model.path = Hop::all(report.path);
                 }
                 Err(diagnostics) => return Applied::Nothing(diagnostics),

@@ -8,19 +8,18 @@ use std::time::Duration;
 use super::tunnel::{self, TunnelModel, sentence};
 use super::tunnel_key::{KeyNames, TunnelKey};
 use super::{Shared, fault, of_diagnosis, walk};
-use crate::check::{Request, Tunnel, TunnelError, open_tunnel};
+use crate::check::{Request, TunnelError, open_tunnel};
 use crate::path::cause::Cause;
 use crate::path::diagnosis::Diagnosis;
 use crate::path::duration;
-use crate::path::route::{Database, Host, Port, Route};
-use crate::path::stage::Stage;
-use crate::postgres::{Readiness, SslMode, TlsSettings};
+use crate::path::route::{Address, Port, Route, Target};
 use crate::secret::Secret;
 use crate::tfplugin::attribute_path::AttributePath;
 use crate::tfplugin::diagnostic::Diagnostics;
 use crate::tfplugin::kind::{Call, Ephemeral, Opened, Private};
 use crate::tfplugin::model::{Attr, model};
 use crate::tfplugin::schema::{Attribute, Schema, nested_single, number, string};
+use crate::way::Tunnel;
 
 model! {
     /// The ephemeral resource's configuration and result.
@@ -55,10 +54,10 @@ impl Model {
     }
 
     /// Where it leads and how patiently it is opened, if all of it is known and right.
-    fn target(&self, diagnostics: &mut Diagnostics) -> Option<(Host, Port, Duration)> {
+    fn target(&self, diagnostics: &mut Diagnostics) -> Option<(Address, Duration)> {
         let host = tunnel::host(&self.remote_host, &AttributePath::of("remote_host"), diagnostics);
         let port = tunnel::port(&self.remote_port, Port::POSTGRES, &AttributePath::of("remote_port"), diagnostics);
-        Some((host?, port?, self.patience(diagnostics)?))
+        Some((Address::new(host?, port?), self.patience(diagnostics)?))
     }
 
     fn patience(&self, diagnostics: &mut Diagnostics) -> Option<Duration> {
@@ -75,18 +74,15 @@ impl Model {
         let mut diagnostics = Diagnostics::new();
         self.tunnel_key().judge(&mut diagnostics);
         let target = self.target(&mut diagnostics);
-        let bastion = self.ssh_tunnel.known().and_then(|tunnel| tunnel::parse(tunnel, &AttributePath::of("ssh_tunnel"), &mut diagnostics));
+        let hop = self.ssh_tunnel.known().and_then(|tunnel| tunnel::parse(tunnel, &AttributePath::of("ssh_tunnel"), &mut diagnostics));
         if diagnostics.has_errors() {
             return Err(named(diagnostics));
         }
-        let (Some((host, port, timeout)), Some(bastion)) = (target, bastion) else {
+        let (Some((to, timeout)), Some(hop)) = (target, hop) else {
             return Err(fault("a tunnel was to be opened with unknown values"));
         };
         let key = self.tunnel_key().open(&shared.keyring).await?;
-        // Nobody logs in to what is behind the bastion: no name, no password, no TLS.
-        let tls = TlsSettings::new(SslMode::Disable, None, None).map_err(|_| fault("no TLS is wrong TLS"))?;
-        let route = Route { bastion: Some(bastion), database: Database { host, port, user: String::new(), name: String::new() } };
-        Ok(Request { route, key, password: None, tls, readiness: Readiness::default(), timeout, until: Some(Stage::Dial) })
+        Ok(Request { keys: key.into_iter().collect(), timeout, ..Request::new(Route::new(vec![hop], Target::Tcp(to))) })
     }
 }
 
@@ -114,8 +110,8 @@ impl Ephemeral for SshTunnel {
         let secret = |name, description| Attribute::optional(name, string(), description).sensitive();
         Schema::new(
             "A port on 127.0.0.1 that leads through a bastion while Terraform runs, so that any provider can use it. The way is proven before the port \
-                is given out, as far as the bastion's connection to `remote_host`. The port is another one in every run, and its connections share \
-                one SSH session.\n\n\
+                is given out, as far as the bastion's connection to `remote_host`. The port is another one in every run. Its connections have SSH \
+                sessions of their own, up to eight, so that none waits for another's reader.\n\n\
                 Where an argument is not known before apply, the tunnel is not opened at plan: whoever uses it is configured with an unknown host and \
                 port then, which not every provider tolerates.",
             vec![
@@ -151,11 +147,11 @@ impl Ephemeral for SshTunnel {
 
     async fn open(&self, call: &Call<Model>, config: Model) -> Result<Opened<Model>, Diagnostics> {
         let request = config.request(&self.shared).await?;
-        let name = request.route.database.host.to_string();
+        let name = request.route.target.as_ref().map_or_else(String::new, |target| target.at().host.to_string());
         let opened = open_tunnel(request, &self.shared.sessions, &walk::log(&name), &call.cancelled).await;
-        let tunnel = opened.map_err(|error| match error {
+        let tunnel = opened.map(|opened| opened.tunnel).map_err(|error| match error {
             TunnelError::Path(diagnosis) => of_diagnosis(&diagnosis, at(&diagnosis)),
-            TunnelError::Listen(_) => {
+            TunnelError::Listen(_) | TunnelError::NoTarget => {
                 let mut diagnostics = Diagnostics::new();
                 diagnostics.error(AttributePath::root(), "This machine has no port for the tunnel", sentence(&error));
                 diagnostics
@@ -199,10 +195,10 @@ fn named(diagnostics: Diagnostics) -> Diagnostics {
 
 /// The argument to look at first.
 fn at(diagnosis: &Diagnosis) -> AttributePath {
-    match (diagnosis.stage(), &diagnosis.cause) {
-        (_, Cause::OutOfTime { .. }) => AttributePath::of("timeout"),
-        (_, Cause::Interrupted { .. }) => AttributePath::root(),
-        (stage, _) if stage < Stage::Forward => AttributePath::of("ssh_tunnel"),
+    match diagnosis.cause {
+        Cause::OutOfTime { .. } => AttributePath::of("timeout"),
+        Cause::Interrupted { .. } => AttributePath::root(),
+        _ if diagnosis.at.leg < diagnosis.route.hops.len() => AttributePath::of("ssh_tunnel"),
         _ => AttributePath::of("remote_host"),
     }
 }

@@ -3,7 +3,7 @@
 use std::collections::BTreeSet;
 
 use crate::key::HostKeys;
-use crate::path::route::{Bastion, Host, Port};
+use crate::path::route::{Address, Hop, Host, Port};
 use crate::secret::Secret;
 use crate::ssh::known_hosts;
 use crate::tfplugin::attribute_path::AttributePath;
@@ -83,7 +83,7 @@ pub(super) fn judge(tunnel: &TunnelModel, at: &AttributePath) -> Diagnostics {
 }
 
 /// The bastion, if all of it is known and right; what is wrong is added to the diagnostics.
-pub(super) fn parse(tunnel: &TunnelModel, at: &AttributePath, diagnostics: &mut Diagnostics) -> Option<Bastion> {
+pub(super) fn parse(tunnel: &TunnelModel, at: &AttributePath, diagnostics: &mut Diagnostics) -> Option<Hop> {
     let before = diagnostics.iter().count();
     let host = host(&tunnel.host, &at.clone().attribute("host"), diagnostics);
     let port = port(&tunnel.port, Port::SSH, &at.clone().attribute("port"), diagnostics);
@@ -98,7 +98,7 @@ pub(super) fn parse(tunnel: &TunnelModel, at: &AttributePath, diagnostics: &mut 
     if diagnostics.iter().count() > before {
         return None;
     }
-    Some(Bastion { host: host?, port: port?, user: user?, host_keys: host_keys? })
+    Some(Hop::new(Address::new(host?, port?), user?, host_keys?))
 }
 
 fn host_keys(

@@ -27,11 +27,11 @@ impl Trusted {
         match logged_in {
             Ok(()) => {
                 transcript.logged_in();
-                Ok(Session::new(handle, events, hold))
+                Ok(Session::new(handle, events, hold, transcript))
             }
             Err(error) => {
                 // The same goodbye as for a session.
-                drop(Session::new(handle, events, hold));
+                drop(Session::new(handle, events, hold, transcript));
                 Err(error)
             }
         }
@@ -41,7 +41,7 @@ impl Trusted {
 async fn log_in(handle: &mut Handle<Client>, events: &Events, user: &str, key: &PrivateKey) -> Result<(), AuthenticateError> {
     let key = Arc::new(key.as_russh().clone());
     let mut refused = Vec::new();
-    for hash in hashes(&key) {
+    for hash in hashes(handle, &key).await {
         let answer = handle.authenticate_publickey(user, PrivateKeyWithHashAlg::new(Arc::clone(&key), hash)).await;
         match answer {
             Ok(AuthResult::Success) => return Ok(()),
@@ -57,8 +57,20 @@ async fn log_in(handle: &mut Handle<Client>, events: &Events, user: &str, key: &
     Err(AuthenticateError::Denied { methods: refused })
 }
 
-fn hashes(key: &ssh_key::PrivateKey) -> Vec<Option<HashAlg>> {
-    if key.algorithm().is_rsa() { vec![Some(HashAlg::Sha512), Some(HashAlg::Sha256)] } else { vec![None] }
+/// How the key may sign. A server that says what it takes is asked once: each offer counts towards its MaxAuthTries.
+async fn hashes(handle: &Handle<Client>, key: &ssh_key::PrivateKey) -> Vec<Option<HashAlg>> {
+    if !key.algorithm().is_rsa() {
+        return vec![None];
+    }
+    fitting(handle.best_supported_rsa_hash().await.unwrap_or_default())
+}
+
+/// The hashes to be tried, by what the server said of them.
+fn fitting(told: Option<Option<HashAlg>>) -> Vec<Option<HashAlg>> {
+    match told {
+        Some(Some(hash)) => vec![Some(hash)],
+        _ => vec![Some(HashAlg::Sha512), Some(HashAlg::Sha256)],
+    }
 }
 
 fn names(methods: &MethodSet) -> Vec<String> {
@@ -74,10 +86,11 @@ async fn ended(handle: &mut Handle<Client>, events: &Events) -> AuthenticateErro
         Err(error) if noted.is_empty() && !matches!(error, russh::Error::Disconnect) => words(error),
         _ => noted,
     };
-    if heard.as_str().contains("Too many authentication failures") {
-        AuthenticateError::TooManyTries { heard }
-    } else {
-        AuthenticateError::Closed { heard }
+    match result {
+        // The server takes no method at all, or none that is known.
+        Err(russh::Error::NoAuthMethod) => AuthenticateError::Denied { methods: Vec::new() },
+        _ if heard.as_str().contains("Too many authentication failures") => AuthenticateError::TooManyTries { heard },
+        _ => AuthenticateError::Closed { heard },
     }
 }
 
@@ -89,6 +102,7 @@ mod tests {
     use super::*;
     use crate::path::heard::Heard;
     use crate::secret::Secret;
+    use crate::ssh::handshake::handshake;
     use crate::ssh::testing::{LONG, SHORT, Server, connected, log_in, pinned, wait_until};
 
     fn key() -> PrivateKey {
@@ -125,20 +139,28 @@ mod tests {
     }
 
     #[tokio::test]
-    async fn rsa_falls_back_to_sha_256_and_no_further() {
+    async fn an_rsa_key_is_offered_as_the_server_takes_it_and_never_with_sha_1() {
         let folder = tempfile::tempdir().unwrap();
         let file = folder.path().join("key");
         let keygen = std::process::Command::new("ssh-keygen").args(["-q", "-t", "rsa", "-b", "3072", "-N", "", "-f"]).arg(&file).status();
         assert!(keygen.expect("ssh-keygen is needed here").success());
         let key = PrivateKey::parse(&Secret::from(std::fs::read_to_string(&file).unwrap()), None).unwrap();
 
-        let newer = Server::with(|_, algorithm| if algorithm == "rsa-sha2-256" { Auth::Accept } else { Auth::reject() }, |_| ()).await;
-        assert!(newer.log_in("tf", &key).await.is_ok());
-        assert_eq!((newer.notes.count("offered tf"), newer.notes.count("accepted tf rsa-sha2-256")), (2, 1));
+        // One that says it is asked once: each offer counts towards its MaxAuthTries.
+        let tells = Server::with(|_, _| reject(&[MethodKind::PublicKey], false), |_| ()).await;
+        assert!(matches!(tells.log_in("tf", &key).await, Err(AuthenticateError::Denied { .. })));
+        assert_eq!(tells.notes.count("offered tf"), 1);
+        assert_eq!(fitting(Some(Some(HashAlg::Sha256))), [Some(HashAlg::Sha256)]);
+        // Without a word of what it takes, or where it takes none of them, both are tried.
+        for told in [None, Some(None)] {
+            assert_eq!(fitting(told), [Some(HashAlg::Sha512), Some(HashAlg::Sha256)]);
+        }
+    }
 
-        let older = Server::with(|_, algorithm| if algorithm == "ssh-rsa" { Auth::Accept } else { Auth::reject() }, |_| ()).await;
-        assert!(matches!(older.log_in("tf", &key).await, Err(AuthenticateError::Denied { .. })));
-        assert_eq!(older.notes.count("offered tf"), 2);
+    #[tokio::test]
+    async fn a_server_without_a_method_does_not_hang_up_without_a_reason() {
+        let server = Server::with(|_, _| reject(&[], false), |_| ()).await;
+        assert_eq!(server.log_in("tf", &key()).await.err(), Some(AuthenticateError::Denied { methods: Vec::new() }));
     }
 
     #[tokio::test]
@@ -158,7 +180,7 @@ mod tests {
     async fn silence_is_bounded_and_leaves_no_connection() {
         let server = Server::start().await;
         let relay = lab::Relay::start(([127, 0, 0, 1], server.port())).unwrap();
-        let trusted = connected(relay.port()).await.handshake(&pinned(&server.host_key), LONG).await.ok().unwrap();
+        let trusted = handshake(connected(relay.port()).await, &pinned(&server.host_key), LONG).await.ok().unwrap();
         relay.freeze();
         assert_eq!(trusted.authenticate("tf", &key(), SHORT).await.err().unwrap(), AuthenticateError::Silent);
         relay.forward();
@@ -171,7 +193,7 @@ mod tests {
         let relay = lab::Relay::start(([127, 0, 0, 1], server.port())).unwrap();
         for round in 1..4 {
             relay.forward();
-            let trusted = connected(relay.port()).await.handshake(&pinned(&server.host_key), LONG).await.ok().unwrap();
+            let trusted = handshake(connected(relay.port()).await, &pinned(&server.host_key), LONG).await.ok().unwrap();
             relay.freeze();
             assert!(timeout(SHORT, trusted.authenticate("tf", &key(), LONG)).await.is_err());
             relay.forward();

@@ -1,12 +1,13 @@
 //! What russh tells its handler, kept where the room's verbs find it: russh itself drops most of what a diagnosis needs.
 
+use std::collections::HashMap;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::task::{Context, Poll, Waker};
 use std::time::Duration;
 
-use russh::Names;
-use russh::client::{DisconnectReason, Handler, Session};
+use russh::client::{ChannelOpenHandle, DisconnectReason, Handler, Msg, Session};
 use russh::keys::PublicKeyOrCertificate;
-use russh::{ChannelId, ChannelOpenFailure, cipher};
+use russh::{Channel as RusshChannel, ChannelId, ChannelOpenFailure, Names, cipher};
 use tokio::sync::mpsc;
 use tokio::time::timeout;
 
@@ -21,17 +22,38 @@ const TAKING: Duration = Duration::from_secs(1);
 pub(super) struct Events {
     seen: Mutex<Seen>,
     refusals: tokio::sync::Mutex<mpsc::Receiver<Heard>>,
+    channels: Mutex<HashMap<ChannelId, Ending>>,
 }
 
 #[derive(Default)]
 pub(super) struct Seen {
     pub(super) presented: Option<PublicKey>,
     pub(super) revoked: bool,
+    /// How the host key is to sign, as agreed.
+    pub(super) signature: Option<String>,
     pub(super) kex: Option<&'static str>,
     pub(super) cipher: Option<&'static str>,
     pub(super) not_strict: bool,
     /// Why the session ended.
     pub(super) ended: Option<Heard>,
+}
+
+/// An open channel: how its far side has ended, and what of it waits.
+#[derive(Default)]
+struct Ending {
+    ended: Option<End>,
+    waits: Option<Waker>,
+    /// How many bytes have come and were not read yet; below zero while what was read has not been counted in.
+    unread: i64,
+}
+
+/// How a channel ended.
+#[derive(Clone, Copy, PartialEq, Eq)]
+pub(super) enum End {
+    /// The far side said that no more will come.
+    InOrder,
+    /// It is gone without a word.
+    Broken,
 }
 
 impl Events {
@@ -48,6 +70,50 @@ impl Events {
     pub(super) async fn refusal(&self) -> Heard {
         self.refusals.lock().await.recv().await.unwrap_or_default()
     }
+
+    fn channels(&self) -> MutexGuard<'_, HashMap<ChannelId, Ending>> {
+        self.channels.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// How an open channel has ended, once it has. What was never open is broken.
+    pub(super) fn poll_end(&self, channel: ChannelId, cx: &Context<'_>) -> Poll<End> {
+        match self.channels().get_mut(&channel) {
+            Some(Ending { ended: None, waits, .. }) => {
+                *waits = Some(cx.waker().clone());
+                Poll::Pending
+            }
+            Some(Ending { ended: Some(end), .. }) => Poll::Ready(*end),
+            None => Poll::Ready(End::Broken),
+        }
+    }
+
+    /// So many bytes of a channel were read.
+    pub(super) fn read(&self, channel: ChannelId, bytes: usize) {
+        if let Some(ending) = self.channels().get_mut(&channel) {
+            ending.unread = ending.unread.saturating_sub(count(bytes));
+        }
+    }
+
+    /// How many bytes wait to be read.
+    pub(super) fn backlog(&self) -> i64 {
+        self.channels().values().map(|ending| ending.unread).sum()
+    }
+
+    /// A channel is let go of.
+    pub(super) fn forget(&self, channel: ChannelId) {
+        self.channels().remove(&channel);
+    }
+
+    /// Notes how an open channel ends; the first end counts. False if it is not open.
+    fn note(&self, channel: ChannelId, end: End) -> bool {
+        let mut channels = self.channels();
+        let Some(ending) = channels.get_mut(&channel) else { return false };
+        ending.ended.get_or_insert(end);
+        if let Some(waits) = ending.waits.take() {
+            waits.wake();
+        }
+        true
+    }
 }
 
 /// The handler of one session.
@@ -61,9 +127,13 @@ impl Client {
     pub(super) fn new(host_keys: HostKeys) -> (Self, Arc<Events>) {
         // One place: a refusal is taken before the next one is told.
         let (refusals, taken) = mpsc::channel(1);
-        let events = Arc::new(Events { seen: Mutex::default(), refusals: tokio::sync::Mutex::new(taken) });
+        let events = Arc::new(Events { seen: Mutex::default(), refusals: tokio::sync::Mutex::new(taken), channels: Mutex::default() });
         (Self { host_keys, events: Arc::clone(&events), refusals }, events)
     }
+}
+
+fn count(bytes: usize) -> i64 {
+    i64::try_from(bytes).unwrap_or(i64::MAX)
 }
 
 /// russh lends its names only for as long as a call.
@@ -90,6 +160,7 @@ impl Handler for Client {
     async fn kex_done(&mut self, _secret: Option<&[u8]>, names: &Names, _session: &mut Session) -> Result<(), Self::Error> {
         let mut seen = self.events.seen();
         let first = seen.kex.is_none();
+        seen.signature.get_or_insert_with(|| names.key.as_str().to_owned());
         seen.kex = Some(name_of(names.kex.as_ref(), super::handshake::KEX_NAMES));
         seen.cipher = Some(name_of(names.cipher.as_ref(), super::handshake::CIPHER_NAMES));
         if first && !names.strict_kex() && names.cipher == cipher::CHACHA20_POLY1305 {
@@ -99,20 +170,127 @@ impl Handler for Client {
         Ok(())
     }
 
+    async fn channel_open_confirmation(
+        &mut self,
+        id: ChannelId,
+        _packet: u32,
+        _window: u32,
+        _session: &mut Session,
+    ) -> Result<(), Self::Error> {
+        self.events.channels().insert(id, Ending::default());
+        Ok(())
+    }
+
+    async fn data(&mut self, channel: ChannelId, data: &[u8], _session: &mut Session) -> Result<(), Self::Error> {
+        if let Some(ending) = self.events.channels().get_mut(&channel) {
+            ending.unread = ending.unread.saturating_add(count(data.len()));
+        }
+        Ok(())
+    }
+
+    async fn channel_eof(&mut self, channel: ChannelId, _session: &mut Session) -> Result<(), Self::Error> {
+        self.events.note(channel, End::InOrder);
+        Ok(())
+    }
+
+    async fn channel_close(&mut self, channel: ChannelId, _session: &mut Session) -> Result<(), Self::Error> {
+        self.events.note(channel, End::InOrder);
+        Ok(())
+    }
+
     /// russh's error for a refused channel has neither the server's words nor the channel's number. It has woken the verb that asked for
     /// this channel, and wakes the next one after this call; so the words go to the right one if this call waits until they are taken.
     async fn channel_open_failure(
         &mut self,
-        _channel: ChannelId,
+        channel: ChannelId,
         _reason: ChannelOpenFailure,
         description: &str,
         _language: &str,
         _session: &mut Session,
     ) -> Result<(), Self::Error> {
+        // Of a channel that is open it is an attack: nobody takes these words, and they are not to wait for the next refusal.
+        if self.events.note(channel, End::Broken) {
+            return Ok(());
+        }
         // Both fail only when nobody is left who could want the words.
-        let _told = self.refusals.send(Heard::from_text(description)).await;
+        let _told = timeout(TAKING, self.refusals.send(Heard::from_text(description))).await;
         let _taken = timeout(TAKING, self.refusals.reserve()).await;
         Ok(())
+    }
+
+    async fn server_channel_open_session(
+        &mut self,
+        _channel: RusshChannel<Msg>,
+        reply: ChannelOpenHandle,
+        _session: &mut Session,
+    ) -> Result<(), Self::Error> {
+        refuse(reply).await
+    }
+
+    async fn server_channel_open_direct_tcpip(
+        &mut self,
+        _channel: RusshChannel<Msg>,
+        _host: &str,
+        _port: u32,
+        _originator: &str,
+        _originator_port: u32,
+        reply: ChannelOpenHandle,
+        _session: &mut Session,
+    ) -> Result<(), Self::Error> {
+        refuse(reply).await
+    }
+
+    async fn server_channel_open_direct_streamlocal(
+        &mut self,
+        _channel: RusshChannel<Msg>,
+        _path: &str,
+        reply: ChannelOpenHandle,
+        _session: &mut Session,
+    ) -> Result<(), Self::Error> {
+        refuse(reply).await
+    }
+
+    async fn server_channel_open_forwarded_tcpip(
+        &mut self,
+        _channel: RusshChannel<Msg>,
+        _address: &str,
+        _port: u32,
+        _originator: &str,
+        _originator_port: u32,
+        reply: ChannelOpenHandle,
+        _session: &mut Session,
+    ) -> Result<(), Self::Error> {
+        refuse(reply).await
+    }
+
+    async fn server_channel_open_forwarded_streamlocal(
+        &mut self,
+        _channel: RusshChannel<Msg>,
+        _path: &str,
+        reply: ChannelOpenHandle,
+        _session: &mut Session,
+    ) -> Result<(), Self::Error> {
+        refuse(reply).await
+    }
+
+    async fn server_channel_open_agent_forward(
+        &mut self,
+        _channel: RusshChannel<Msg>,
+        reply: ChannelOpenHandle,
+        _session: &mut Session,
+    ) -> Result<(), Self::Error> {
+        refuse(reply).await
+    }
+
+    async fn server_channel_open_x11(
+        &mut self,
+        _channel: RusshChannel<Msg>,
+        _originator: &str,
+        _originator_port: u32,
+        reply: ChannelOpenHandle,
+        _session: &mut Session,
+    ) -> Result<(), Self::Error> {
+        refuse(reply).await
     }
 
     async fn disconnected(&mut self, reason: DisconnectReason<Self::Error>) -> Result<(), Self::Error> {
@@ -127,7 +305,13 @@ impl Handler for Client {
     }
 }
 
-/// russh's errors in the words of people.
+/// Nothing was asked for that a server could open a channel for, so each one is refused, as OpenSSH does: kept, they fill the memory.
+async fn refuse(reply: ChannelOpenHandle) -> Result<(), russh::Error> {
+    reply.reject(ChannelOpenFailure::AdministrativelyProhibited).await;
+    Ok(())
+}
+
+/// russh's errors in the words of people; empty where russh's own are all there is, for those are not the peer's.
 pub(super) fn words(error: &russh::Error) -> Heard {
     match error {
         russh::Error::KeepaliveTimeout => Heard::from_text("no answer to keepalives"),
@@ -136,6 +320,6 @@ pub(super) fn words(error: &russh::Error) -> Heard {
             let text = error.to_string();
             Heard::from_text(text.split(" (os error").next().unwrap_or(&text))
         }
-        other => Heard::from_text(&other.to_string()),
+        _ => Heard::default(),
     }
 }

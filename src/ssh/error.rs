@@ -115,6 +115,12 @@ pub enum HandshakeError {
     /// the offer out (CVE-2023-48795).
     #[error("no strict key exchange, and a signature that does not fit")]
     Stripped,
+    /// The host key's signature is of another kind than was agreed on; SHA-1 never is.
+    #[error("the host key signs with {signature}")]
+    WeakSignature {
+        /// Its name.
+        signature: String,
+    },
     /// Not one of the pinned keys.
     #[error("host key {} is not pinned", presented.fingerprint())]
     HostKeyChanged {
@@ -140,7 +146,11 @@ impl HandshakeError {
     #[must_use]
     pub const fn stage(&self) -> Stage {
         match self {
-            Self::HostKeyChanged { .. } | Self::HostKeyOtherType { .. } | Self::HostKeyRevoked { .. } | Self::Stripped => Stage::HostKey,
+            Self::HostKeyChanged { .. }
+            | Self::HostKeyOtherType { .. }
+            | Self::HostKeyRevoked { .. }
+            | Self::WeakSignature { .. }
+            | Self::Stripped => Stage::HostKey,
             _ => Stage::Handshake,
         }
     }
@@ -161,7 +171,7 @@ pub enum AuthenticateError {
         /// What more.
         methods: Vec<String>,
     },
-    /// MaxAuthTries.
+    /// MaxAuthTries is 1 or 2: nothing but this one key was offered, so its refusal is what ended the session.
     #[error("too many tries: {heard}")]
     TooManyTries {
         /// sshd's words.
@@ -205,9 +215,12 @@ pub enum ForwardError {
         /// The server's words.
         heard: Heard,
     },
-    /// No answer in time: the bastion waits for the database.
+    /// No answer in time, from a server that is there: it waits for the target.
     #[error("no answer to the channel request")]
     Silent,
+    /// No answer in time to anything: the server is gone, or does nothing else while it looks the target's name up, as sshd.
+    #[error("no answer to the channel request, nor to a keepalive")]
+    Unresponsive,
     /// The session ended.
     #[error("the session ended: {heard}")]
     SessionLost {

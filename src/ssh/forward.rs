@@ -3,51 +3,72 @@
 use std::io;
 use std::pin::Pin;
 use std::sync::Arc;
-use std::task::{Context, Poll};
+use std::task::{Context, Poll, ready};
 use std::time::Duration;
 
 use russh::client::{Handle, Msg};
-use russh::{ChannelOpenFailure, ChannelStream};
+use russh::{ChannelId, ChannelOpenFailure, ChannelStream};
 use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
-use tokio::time::timeout;
+use tokio::task::JoinHandle;
+use tokio::time::{Instant, timeout};
+use tokio_util::sync::WaitForCancellationFutureOwned;
 
-use super::client::{Client, Events};
+use super::client::{Client, End, Events};
 use super::error::ForwardError;
-use super::session::{Session, UNANSWERED};
+use super::session::Session;
 use crate::path::heard::Heard;
-use crate::path::route::{Host, Port};
+use crate::path::route::Address;
 
 /// A stream through the bastion. Closes its channel when dropped; the session stays up for others.
 pub struct Channel {
     /// There until the drop.
     stream: Option<ChannelStream<Msg>>,
+    id: ChannelId,
+    events: Arc<Events>,
+    /// The session's own end.
+    gone: Pin<Box<WaitForCancellationFutureOwned>>,
+    /// Whether all that came has been read.
+    drained: bool,
     runtime: tokio::runtime::Handle,
 }
 
+/// A channel that was asked for.
+pub struct Opening<'a> {
+    session: &'a Session,
+    answer: JoinHandle<Result<Channel, Option<ForwardError>>>,
+}
+
 impl Session {
-    /// Opens a channel to a host as the bastion sees it.
+    /// Asks for a channel to an address as the server sees it.
+    #[must_use]
+    pub fn open(&self, to: &Address) -> Opening<'_> {
+        let (handle, events, gone) = (Arc::clone(&self.handle), Arc::clone(&self.events), self.hold.gone());
+        // In a task of its own: russh leaks a channel whose opening is cancelled. The task ends with the answer or the session, and a
+        // channel that nobody takes any more is closed.
+        Opening { session: self, answer: tokio::spawn(open(handle, events, gone, to.clone())) }
+    }
+}
+
+impl Opening<'_> {
+    /// Waits for the answer; after silence it can be waited for again.
     ///
     /// # Errors
     ///
-    /// [`ForwardError`], by what sshd says. Silence is the database's only if the bastion itself still answers; if it does not, the session
-    /// is given up.
-    pub async fn open(&self, host: &Host, port: Port, within: Duration) -> Result<Channel, ForwardError> {
-        // In a task of its own: russh leaks a channel whose opening is cancelled. The task ends with the answer or the session, and a
-        // channel that nobody takes any more is closed.
-        let mut opening = tokio::spawn(open(Arc::clone(&self.handle), Arc::clone(&self.events), host.as_str().to_owned(), port));
+    /// [`ForwardError`], by what sshd says. Silence is the target's only if the server itself still answers.
+    pub async fn within(&mut self, within: Duration) -> Result<Channel, ForwardError> {
         let half = within / 2;
-        let opened = match timeout(half, &mut opening).await {
+        let opened = match timeout(half, &mut self.answer).await {
             Ok(opened) => opened,
             Err(_) => {
-                let handle = Arc::clone(&self.handle);
+                let (handle, asked) = (Arc::clone(&self.session.handle), Instant::now());
                 let ping = tokio::spawn(async move { handle.send_ping().await });
-                match timeout(half, &mut opening).await {
+                match timeout(half, &mut self.answer).await {
                     Ok(opened) => opened,
-                    Err(_) if ping.is_finished() && self.is_alive() => return Err(ForwardError::Silent),
-                    Err(_) => {
-                        self.give_up(UNANSWERED);
-                        return Err(ForwardError::SessionLost { heard: self.ended() });
-                    }
+                    Err(_) if ping.is_finished() && self.session.is_alive() => return Err(ForwardError::Silent),
+                    // The answers may stand behind data on a slow line.
+                    Err(_) if self.session.transcript.received_since(asked) => return Err(ForwardError::Silent),
+                    Err(_) if self.session.is_alive() => return Err(ForwardError::Unresponsive),
+                    Err(_) => return Err(ForwardError::SessionLost { heard: self.session.ended() }),
                 }
             }
         };
@@ -56,18 +77,26 @@ impl Session {
             Ok(Err(Some(refusal))) => Err(refusal),
             // The session is ending; why is known when its wire is gone.
             Ok(Err(None)) | Err(_) => {
-                let _in_time = timeout(half, self.hold.gone()).await;
-                Err(ForwardError::SessionLost { heard: self.ended() })
+                let _in_time = timeout(half, self.session.hold.gone()).await;
+                Err(ForwardError::SessionLost { heard: self.session.ended() })
             }
         }
     }
 }
 
 /// No error: the session ended.
-async fn open(handle: Arc<Handle<Client>>, events: Arc<Events>, host: String, port: Port) -> Result<Channel, Option<ForwardError>> {
+async fn open(
+    handle: Arc<Handle<Client>>,
+    events: Arc<Events>,
+    gone: WaitForCancellationFutureOwned,
+    to: Address,
+) -> Result<Channel, Option<ForwardError>> {
     // The originator is only logged by sshd; the client's own address would say something about this machine's network.
-    match handle.channel_open_direct_tcpip(host, u32::from(port.get()), "127.0.0.1", 0).await {
-        Ok(channel) => Ok(Channel { stream: Some(channel.into_stream()), runtime: tokio::runtime::Handle::current() }),
+    match handle.channel_open_direct_tcpip(to.host.as_str(), u32::from(to.port.get()), "127.0.0.1", 0).await {
+        Ok(channel) => {
+            let (id, runtime) = (channel.id(), tokio::runtime::Handle::current());
+            Ok(Channel { stream: Some(channel.into_stream()), id, events, gone: Box::pin(gone), drained: false, runtime })
+        }
         Err(russh::Error::ChannelOpenFailure(reason)) => Err(Some(of_refusal(&reason, events.refusal().await))),
         Err(_) => Err(None),
     }
@@ -87,6 +116,16 @@ impl Channel {
     fn stream(self: Pin<&mut Self>) -> io::Result<Pin<&mut ChannelStream<Msg>>> {
         self.get_mut().stream.as_mut().map(Pin::new).ok_or_else(|| io::ErrorKind::BrokenPipe.into())
     }
+
+    /// The end of what came. russh takes every end for an orderly one, and what is cut off would look complete.
+    fn poll_end(&mut self, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
+        let gone = self.gone.as_mut().poll(cx);
+        match self.events.poll_end(self.id, cx) {
+            Poll::Ready(End::InOrder) => Poll::Ready(Ok(())),
+            Poll::Pending if gone.is_pending() => Poll::Pending,
+            Poll::Ready(End::Broken) | Poll::Pending => Poll::Ready(Err(io::ErrorKind::ConnectionReset.into())),
+        }
+    }
 }
 
 impl Drop for Channel {
@@ -94,12 +133,23 @@ impl Drop for Channel {
         // russh's own drop spawns a task, and panics where there is no runtime.
         let _runtime = self.runtime.enter();
         self.stream = None;
+        self.events.forget(self.id);
     }
 }
 
 impl AsyncRead for Channel {
-    fn poll_read(self: Pin<&mut Self>, cx: &mut Context<'_>, buf: &mut ReadBuf<'_>) -> Poll<io::Result<()>> {
-        self.stream()?.poll_read(cx, buf)
+    fn poll_read(mut self: Pin<&mut Self>, cx: &mut Context<'_>, buf: &mut ReadBuf<'_>) -> Poll<io::Result<()>> {
+        let before = buf.filled().len();
+        if !self.drained {
+            ready!(self.as_mut().stream()?.poll_read(cx, buf))?;
+            let read = buf.filled().len() - before;
+            if read > 0 || buf.remaining() == 0 {
+                self.events.read(self.id, read);
+                return Poll::Ready(Ok(()));
+            }
+            self.drained = true;
+        }
+        self.poll_end(cx)
     }
 }
 
@@ -123,11 +173,9 @@ mod tests {
 
     use super::*;
     use crate::key::PrivateKey;
-    use crate::ssh::testing::{LONG, SHORT, Server, log_in};
-
-    async fn to(session: &Session, host: &str, within: Duration) -> Result<Channel, ForwardError> {
-        session.open(&host.parse().unwrap(), Port::POSTGRES, within).await
-    }
+    use crate::path::route::Port;
+    use crate::ssh::handshake::handshake;
+    use crate::ssh::testing::{LONG, SHORT, Server, log_in, pinned, to};
 
     #[tokio::test]
     async fn a_channel_carries_more_than_its_window_and_closes_when_dropped() {
@@ -152,6 +200,23 @@ mod tests {
         drop(dropped);
         server.notes.until("closed echo", 2).await;
         assert!(session.is_alive());
+    }
+
+    #[tokio::test]
+    async fn a_session_runs_over_a_channel_of_another() {
+        let (outer, inner) = (Server::start().await, Server::start().await);
+        let hop = outer.session().await;
+        let port = Port::try_from(i64::from(inner.port())).unwrap();
+        let channel = hop.open(&Address::new("127.0.0.1".parse().unwrap(), port)).within(LONG).await.ok().unwrap();
+        let trusted = handshake(channel, &pinned(&inner.host_key), LONG).await.ok().unwrap();
+        let session = trusted.authenticate("tf", &PrivateKey::generate_ed25519().unwrap(), LONG).await.ok().unwrap();
+        let mut echo = to(&session, "echo", LONG).await.ok().unwrap();
+        echo.write_all(b"through two").await.unwrap();
+        let mut heard = [0; 11];
+        echo.read_exact(&mut heard).await.unwrap();
+        assert_eq!(&heard, b"through two");
+        drop(hop);
+        assert!(echo.read(&mut [0]).await.is_err(), "what runs over a session ends with it, and not in order");
     }
 
     #[tokio::test]
@@ -214,8 +279,8 @@ mod tests {
         relay.freeze();
         let began = std::time::Instant::now();
         let lost = to(&session, "echo", SHORT).await.err();
-        assert_eq!(lost, Some(ForwardError::SessionLost { heard: Heard::from_text("no answer to a keepalive") }));
-        assert!(!session.is_alive() && began.elapsed() < SHORT * 2, "{:?}", began.elapsed());
+        assert_eq!(lost, Some(ForwardError::Unresponsive));
+        assert!(session.is_alive() && began.elapsed() < SHORT * 2, "others may still have use for it: {:?}", began.elapsed());
     }
 
     #[tokio::test]
@@ -230,5 +295,47 @@ mod tests {
         });
         assert!(matches!(lost.err(), Some(ForwardError::SessionLost { heard }) if !heard.is_empty()));
         assert!(matches!(to(&session, "echo", LONG).await.err(), Some(ForwardError::SessionLost { heard }) if !heard.is_empty()));
+    }
+
+    /// Kept, each would cost 9 kB for a packet of 60 bytes.
+    #[tokio::test]
+    async fn what_the_server_opens_towards_us_is_refused() {
+        let server = Server::start().await;
+        let session = server.session().await;
+        let mut channel = to(&session, "opens", LONG).await.ok().unwrap();
+        channel.write_all(b"go").await.unwrap();
+        server.notes.until("refused", 3).await;
+        assert_eq!(server.notes.count("taken"), 0);
+        assert!(to(&session, "echo", LONG).await.is_ok());
+    }
+
+    #[tokio::test]
+    async fn what_a_lost_session_cuts_off_does_not_look_complete() {
+        let server = Server::start().await;
+        let relay = lab::Relay::start(([127, 0, 0, 1], server.port())).unwrap();
+        let key = PrivateKey::generate_ed25519().unwrap();
+        let session = log_in(relay.port(), &server.host_key, "tf", &key).await.ok().unwrap();
+        let mut ordered = to(&session, "echo", LONG).await.ok().unwrap();
+        ordered.write_all(b"whole").await.unwrap();
+        ordered.shutdown().await.unwrap();
+        let mut whole = Vec::new();
+        ordered.read_to_end(&mut whole).await.unwrap();
+        assert_eq!(whole, b"whole");
+        let mut cut = to(&session, "echo", LONG).await.ok().unwrap();
+        cut.write_all(b"half").await.unwrap();
+        cut.read_exact(&mut [0; 4]).await.unwrap();
+        relay.cut();
+        assert!(timeout(LONG, cut.read(&mut [0])).await.expect("it hangs").is_err());
+    }
+
+    #[tokio::test]
+    async fn how_much_waits_to_be_read_is_known() {
+        let server = Server::start().await;
+        let session = server.session().await;
+        let mut channel = to(&session, "echo", LONG).await.ok().unwrap();
+        channel.write_all(&[7; 100_000]).await.unwrap();
+        crate::ssh::testing::wait_until("the echo", || session.backlog() == 100_000).await;
+        channel.read_exact(&mut [0; 100_000]).await.unwrap();
+        crate::ssh::testing::wait_until("the count", || session.backlog() == 0).await;
     }
 }

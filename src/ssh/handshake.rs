@@ -1,4 +1,4 @@
-//! From an open connection to a server that is the bastion: version, key exchange, host key.
+//! From an open stream to a server that is the bastion: version, key exchange, host key.
 
 use std::borrow::Cow;
 use std::io;
@@ -9,10 +9,10 @@ use russh::Preferred;
 use russh::client::{Config, GexParams, Handle, connect_stream};
 use russh::keys::ssh_key::{Algorithm, EcdsaCurve, HashAlg};
 use russh::{AlgorithmKind, SshId, cipher, kex, mac};
+use tokio::io::{AsyncRead, AsyncWrite};
 use tokio::time::timeout;
 
 use super::client::{Client, Events, words};
-use super::connect::Connected;
 use super::error::HandshakeError;
 use super::wire::{Hold, Transcript, Wire, is_old};
 use crate::key::{HostKeys, PublicKey};
@@ -92,40 +92,50 @@ impl Trusted {
     }
 }
 
-impl Connected {
-    /// Shakes hands, and refuses a server whose host key is not one of `host_keys`: before anything about the user is said.
-    ///
-    /// # Errors
-    ///
-    /// [`HandshakeError`]; its [`stage`](HandshakeError::stage) tells a bad host key from a bad handshake.
-    pub async fn handshake(self, host_keys: &HostKeys, within: Duration) -> Result<Trusted, HandshakeError> {
-        self.shake_hands(host_keys, host_key_algorithms(host_keys), within).await
-    }
+/// Shakes hands over a stream that is open to an SSH server, and refuses one whose host key is not one of `host_keys`: before anything
+/// about the user is said.
+///
+/// # Errors
+///
+/// [`HandshakeError`]; its [`stage`](HandshakeError::stage) tells a bad host key from a bad handshake.
+pub async fn handshake<S>(stream: S, host_keys: &HostKeys, within: Duration) -> Result<Trusted, HandshakeError>
+where
+    S: AsyncRead + AsyncWrite + Unpin + Send + 'static,
+{
+    shake_hands(stream, host_keys, host_key_algorithms(host_keys), within).await
+}
 
-    /// As [`Connected::handshake`], with host keys of these kinds only.
-    pub(super) async fn shake_hands(
-        self,
-        host_keys: &HostKeys,
-        algorithms: Vec<Algorithm>,
-        within: Duration,
-    ) -> Result<Trusted, HandshakeError> {
-        let (wire, transcript, hold) = Wire::new(self.stream);
-        let (client, events) = Client::new(host_keys.clone());
-        match timeout(within, connect_stream(Arc::new(config(algorithms)), wire, client)).await {
-            Ok(Ok(handle)) => {
-                let seen = events.seen();
-                let facts = Facts {
-                    server_version: software(&transcript.version().unwrap_or_default()),
-                    kex: seen.kex.unwrap_or("unknown"),
-                    cipher: seen.cipher.unwrap_or("unknown"),
-                    host_key: seen.presented.clone().ok_or_else(|| HandshakeError::Corrupt { heard: Heard::from_text("no host key") })?,
-                };
-                drop(seen);
-                Ok(Trusted { handle, events, transcript, hold, facts })
+/// As [`handshake`], with host keys of these kinds only.
+pub(super) async fn shake_hands<S>(
+    stream: S,
+    host_keys: &HostKeys,
+    algorithms: Vec<Algorithm>,
+    within: Duration,
+) -> Result<Trusted, HandshakeError>
+where
+    S: AsyncRead + AsyncWrite + Unpin + Send + 'static,
+{
+    let (wire, transcript, hold) = Wire::new(stream);
+    let (client, events) = Client::new(host_keys.clone());
+    match timeout(within, connect_stream(Arc::new(config(algorithms)), wire, client)).await {
+        Ok(Ok(handle)) => {
+            let seen = events.seen();
+            // russh takes whatever name stands in the signature, SHA-1 included.
+            let signature = transcript.signature().unwrap_or_else(|| "unknown".to_owned());
+            if seen.signature.as_ref() != Some(&signature) {
+                return Err(HandshakeError::WeakSignature { signature });
             }
-            Ok(Err(error)) => Err(of_handshake(&error, &events, &transcript)),
-            Err(_) => Err(of_silence(&transcript)),
+            let facts = Facts {
+                server_version: software(&transcript.version().unwrap_or_default()),
+                kex: seen.kex.unwrap_or("unknown"),
+                cipher: seen.cipher.unwrap_or("unknown"),
+                host_key: seen.presented.clone().ok_or_else(|| HandshakeError::Corrupt { heard: Heard::from_text("no host key") })?,
+            };
+            drop(seen);
+            Ok(Trusted { handle, events, transcript, hold, facts })
         }
+        Ok(Err(error)) => Err(of_handshake(&error, &events, &transcript)),
+        Err(_) => Err(of_silence(&transcript)),
     }
 }
 
@@ -263,7 +273,7 @@ mod tests {
     use crate::ssh::testing::{LONG, Peer, SHORT, Server, connected, only, peer, pinned, says_and_closes};
 
     async fn fails(peer: &Peer, within: Duration) -> HandshakeError {
-        connected(peer.port).await.handshake(&HostKeys::Any, within).await.err().unwrap()
+        handshake(connected(peer.port).await, &HostKeys::Any, within).await.err().unwrap()
     }
 
     fn heard(text: &str) -> Heard {
@@ -382,7 +392,7 @@ mod tests {
         .await;
         assert!(matches!(fails(&stalls, SHORT).await, HandshakeError::Silent { .. }));
         timeout(LONG, told.recv()).await.expect("the connection stays after a timeout").unwrap();
-        let dropped = timeout(SHORT, connected(stalls.port).await.handshake(&HostKeys::Any, LONG)).await;
+        let dropped = timeout(SHORT, handshake(connected(stalls.port).await, &HostKeys::Any, LONG)).await;
         assert!(dropped.is_err());
         timeout(LONG, told.recv()).await.expect("the connection stays after a cancellation").unwrap();
     }

@@ -92,9 +92,9 @@ impl<'a> Entry<'a> {
             Some((marker, _)) if marker.starts_with('@') => return Err(KnownHostsError::Marker { line: quote() }),
             _ => (false, line),
         };
-        // A line starts with a key's kind, or with hosts that are followed by one.
+        // A line starts with hosts if a key's kind follows. A host's own name may look like one.
         let (hosts, key) = match rest.split_once(char::is_whitespace) {
-            Some((hosts, key)) if !starts_with_kind(rest) && starts_with_kind(key.trim_start()) => (Some(hosts), key.trim_start()),
+            Some((hosts, key)) if starts_with_kind(key.trim_start()) => (Some(hosts), key.trim_start()),
             _ => (None, rest),
         };
         let key = key.parse().map_err(|error| KnownHostsError::Line { line: quote(), error })?;
@@ -260,5 +260,15 @@ mod tests {
     fn patterns_are_quick_whatever_they_are() {
         assert!(matches("*", "anything") && matches("a*b*c", "a1b2c") && !matches("a*b", "ac") && matches("**", ""));
         assert!(!matches(&"*a".repeat(60), &"a".repeat(59)));
+    }
+
+    #[test]
+    fn a_hosts_name_may_look_like_a_kind_of_key() {
+        let key = crate::key::PrivateKey::generate_ed25519().unwrap().public();
+        for name in ["ssh-bastion.example.com", "sk-ssh-gw", "ecdsa-sha2-nistp256.example"] {
+            let host: Host = name.parse().unwrap();
+            let read = from_texts(&[&line(&host, Port::SSH, &key)], &host, Port::SSH).unwrap();
+            assert_eq!(read, HostKeys::Pinned { accepted: vec![key.clone()], revoked: Vec::new() }, "{name}");
+        }
     }
 }

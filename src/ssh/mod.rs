@@ -11,5 +11,4 @@ pub mod scan;
 pub mod session;
 #[cfg(test)]
 mod testing;
-pub mod tunnel;
 mod wire;

@@ -7,6 +7,7 @@ use russh::keys::ssh_key::{Algorithm, EcdsaCurve, HashAlg};
 
 use super::connect::connect;
 use super::error::{ConnectError, HandshakeError};
+use super::handshake::shake_hands;
 use crate::key::{HostKeys, PublicKey};
 
 /// Why the keys are not known.
@@ -66,8 +67,8 @@ async fn present(
     connecting: Duration,
     handshake: Duration,
 ) -> Result<PublicKey, ScanError> {
-    let connected = connect(addresses, connecting).await?;
-    let trusted = connected.shake_hands(&HostKeys::Any, kind, handshake).await?;
+    let stream = connect(addresses, connecting).await?;
+    let trusted = shake_hands(stream, &HostKeys::Any, kind, handshake).await?;
     Ok(trusted.facts().host_key.clone())
 }
 

@@ -5,18 +5,15 @@ use std::time::Duration;
 
 use russh::Disconnect;
 use russh::client::Handle;
-use tokio::time::timeout;
+use tokio::time::{Instant, timeout};
 
 use super::client::{Client, Events};
 use super::error::HoldError;
-use super::wire::Hold;
+use super::wire::{Hold, Transcript};
 use crate::path::heard::Heard;
 
 /// How long a goodbye may take. It is one packet; a bastion that does not take it by then hears of the end from TCP.
 const GOODBYE: Duration = Duration::from_secs(1);
-
-/// Why a session is given up that does not answer.
-pub(super) const UNANSWERED: &str = "no answer to a keepalive";
 
 /// A session on which the user is logged in. Its end ends its channels.
 pub struct Session {
@@ -24,11 +21,12 @@ pub struct Session {
     pub(super) handle: Arc<Handle<Client>>,
     pub(super) events: Arc<Events>,
     pub(super) hold: Arc<Hold>,
+    pub(super) transcript: Arc<Transcript>,
 }
 
 impl Session {
-    pub(super) fn new(handle: Handle<Client>, events: Arc<Events>, hold: Hold) -> Self {
-        Self { handle: Arc::new(handle), events, hold: Arc::new(hold) }
+    pub(super) fn new(handle: Handle<Client>, events: Arc<Events>, hold: Hold, transcript: Arc<Transcript>) -> Self {
+        Self { handle: Arc::new(handle), events, hold: Arc::new(hold), transcript }
     }
 
     /// Whether the session is still up, as far as is known here.
@@ -37,39 +35,38 @@ impl Session {
         !self.handle.is_closed() && !self.hold.is_cut()
     }
 
+    /// How many bytes have come on its channels and were not read yet.
+    #[must_use]
+    pub fn backlog(&self) -> i64 {
+        self.events.backlog()
+    }
+
     /// Why the session ended; empty if it was not said, or if it has not.
     #[must_use]
     pub fn ended(&self) -> Heard {
         self.events.ended()
     }
 
-    /// Waits for the end of the session: its own, or silence. Asks every so often whether the bastion is there, and waits for the answer
-    /// within so much.
+    /// Waits for the end of the session: its own, or silence. Asks every so often whether the server is there, and waits for the answer
+    /// within so much. A session that brings anything meanwhile is not silent: its answer may stand behind data on a slow line.
     pub async fn watch(&self, every: Duration, within: Duration) -> HoldError {
         let unanswered = async {
             loop {
                 tokio::time::sleep(every).await;
+                let asked = Instant::now();
                 match timeout(within, self.handle.send_ping()).await {
                     Ok(Ok(())) => {}
                     // The session is ending; why is known when its wire is gone.
                     Ok(Err(_)) => std::future::pending().await,
+                    Err(_) if self.transcript.received_since(asked) => {}
                     Err(_) => break,
                 }
             }
         };
         tokio::select! {
             () = self.hold.gone() => HoldError::Ended { heard: self.ended() },
-            () = unanswered => {
-                self.give_up(UNANSWERED);
-                HoldError::Silent
-            }
+            () = unanswered => HoldError::Silent,
         }
-    }
-
-    /// Ends the session without a goodbye: nobody listens.
-    pub(super) fn give_up(&self, why: &str) {
-        self.events.seen().ended.get_or_insert_with(|| Heard::from_text(why));
-        self.hold.cut();
     }
 }
 
@@ -94,14 +91,13 @@ mod tests {
     use tokio::io::{AsyncReadExt, AsyncWriteExt};
 
     use crate::key::PrivateKey;
-    use crate::path::route::Port;
-    use crate::ssh::testing::{LONG, Server, log_in, wait_until};
+    use crate::ssh::testing::{LONG, Server, log_in, to, wait_until};
 
     #[tokio::test]
     async fn a_dropped_session_is_closed_at_once_with_its_channels() {
         let server = Server::start().await;
         let session = server.session().await;
-        let mut channel = session.open(&"echo".parse().unwrap(), Port::POSTGRES, LONG).await.ok().unwrap();
+        let mut channel = to(&session, "echo", LONG).await.ok().unwrap();
         drop(session);
         server.notes.until("ended", 1).await;
         server.notes.until("closed echo", 1).await;
@@ -145,7 +141,7 @@ mod tests {
         let (server, session, channel) = runtime.block_on(async {
             let server = Server::start().await;
             let session = server.session().await;
-            let mut channel = session.open(&"echo".parse().unwrap(), Port::POSTGRES, LONG).await.ok().unwrap();
+            let mut channel = to(&session, "echo", LONG).await.ok().unwrap();
             channel.write_all(b"x").await.unwrap();
             (server, session, channel)
         });

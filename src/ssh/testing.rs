@@ -16,11 +16,13 @@ use tokio::net::{TcpListener, TcpStream};
 use tokio::sync::Notify;
 use tokio::task::JoinHandle;
 
-use super::connect::{Connected, connect, resolve};
-use super::error::{AuthenticateError, HandshakeError};
+use super::connect::{Tcp, connect, resolve};
+use super::error::{AuthenticateError, ForwardError, HandshakeError};
+use super::forward::Channel;
+use super::handshake::handshake;
 use super::session::Session;
 use crate::key::{HostKeys, PrivateKey, PublicKey};
-use crate::path::route::Port;
+use crate::path::route::{Address, Port};
 
 /// Far more than anything here takes, on the slowest machine.
 pub(super) const LONG: Duration = Duration::from_secs(20);
@@ -66,9 +68,9 @@ pub(super) async fn says_and_closes(words: &'static str) -> Peer {
     .await
 }
 
-pub(super) async fn connected(port: u16) -> Connected {
+pub(super) async fn connected(port: u16) -> Tcp {
     let port = Port::try_from(i64::from(port)).unwrap();
-    let addresses = resolve(&"127.0.0.1".parse().unwrap(), port, LONG).await.unwrap();
+    let addresses = resolve(&Address::new("127.0.0.1".parse().unwrap(), port), LONG).await.unwrap();
     connect(&addresses, LONG).await.unwrap()
 }
 
@@ -158,7 +160,7 @@ impl Server {
     }
 
     pub(super) async fn handshake(&self, host_keys: &HostKeys) -> Result<super::handshake::Trusted, HandshakeError> {
-        connected(self.port()).await.handshake(host_keys, LONG).await
+        handshake(connected(self.port()).await, host_keys, LONG).await
     }
 
     /// A session of a user with a key of their own.
@@ -167,9 +169,14 @@ impl Server {
     }
 }
 
+/// A channel to what a server makes of a name.
+pub(super) async fn to(session: &Session, host: &str, within: Duration) -> Result<Channel, ForwardError> {
+    session.open(&Address::new(host.parse().unwrap(), Port::POSTGRES)).within(within).await
+}
+
 /// Logs in by way of any port.
 pub(super) async fn log_in(port: u16, host_key: &PublicKey, user: &str, key: &PrivateKey) -> Result<Session, AuthenticateError> {
-    let trusted = connected(port).await.handshake(&pinned(host_key), LONG).await.ok().unwrap();
+    let trusted = handshake(connected(port).await, &pinned(host_key), LONG).await.ok().unwrap();
     trusted.authenticate(user, key, LONG).await
 }
 
@@ -196,16 +203,17 @@ impl Handler for Plan {
         Ok(Auth::Accept)
     }
 
-    /// The host's name says what becomes of the channel: `echo`, `late`, `silent`, `prohibited`, or refused in words with the name.
+    /// The host's name says what becomes of the channel: `echo`, `late`, `silent`, `opens`, `prohibited`, a port of loopback, or refused in words with
+    /// the name.
     async fn channel_open_direct_tcpip(
         &mut self,
         channel: ServerChannel<Msg>,
         host: &str,
-        _port: u32,
+        port: u32,
         _originator: &str,
         _originator_port: u32,
         reply: ChannelOpenHandle,
-        _session: &mut ServerSession,
+        session: &mut ServerSession,
     ) -> Result<(), Self::Error> {
         self.notes.note(&format!("asked {host}"));
         let (host, notes) = (host.to_owned(), Arc::clone(&self.notes));
@@ -215,6 +223,13 @@ impl Handler for Plan {
                 std::future::pending::<()>().await;
                 drop((channel, reply));
             })),
+            "127.0.0.1" => drop(tokio::spawn(async move {
+                let port = u16::try_from(port).unwrap();
+                let mut target = TcpStream::connect((Ipv4Addr::LOCALHOST, port)).await.unwrap();
+                reply.accept().await;
+                let _copied = tokio::io::copy_bidirectional(&mut channel.into_stream(), &mut target).await;
+            })),
+            "opens" => drop(tokio::spawn(opens(channel, notes, reply, session.handle()))),
             "prohibited" => reply.reject(ChannelOpenFailure::AdministrativelyProhibited).await,
             _ => reply.reject(ChannelOpenFailure::Other { code: 2, reason: format!("{host}: Connection refused") }).await,
         }
@@ -231,6 +246,18 @@ async fn echo(channel: ServerChannel<Msg>, host: String, notes: Arc<Notes>, repl
     let (mut from, mut to) = tokio::io::split(channel.into_stream());
     let _copied = tokio::io::copy(&mut from, &mut to).await;
     notes.note(&format!("closed {host}"));
+}
+
+/// Tries to open channels towards the client.
+async fn opens(mut channel: ServerChannel<Msg>, notes: Arc<Notes>, reply: ChannelOpenHandle, handle: russh::server::Handle) {
+    reply.accept().await;
+    channel.wait().await;
+    let asked = [
+        handle.channel_open_session().await.is_ok(),
+        handle.channel_open_forwarded_tcpip("127.0.0.1", 1, "127.0.0.1", 1).await.is_ok(),
+        handle.channel_open_x11("127.0.0.1", 1).await.is_ok(),
+    ];
+    asked.iter().for_each(|taken| notes.note(if *taken { "taken" } else { "refused" }));
 }
 
 /// Only these algorithms.

@@ -1,4 +1,4 @@
-//! The socket below an SSH session: acknowledges at once, remembers how the conversation began, bounds it, and can be cut.
+//! The stream below an SSH session, whatever it is: remembers how the conversation began, bounds it, and can be cut.
 
 use std::io;
 use std::pin::Pin;
@@ -6,7 +6,7 @@ use std::sync::{Arc, Mutex, PoisonError};
 use std::task::{Context, Poll};
 
 use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
-use tokio::net::TcpStream;
+use tokio::time::Instant;
 use tokio_util::sync::{CancellationToken, WaitForCancellationFutureOwned};
 
 /// How much may come before the version line. RFC 4253 allows other lines; an honest banner is far below this.
@@ -19,8 +19,9 @@ const LONGEST_LOGIN: usize = 256 * 1024;
 /// How much of the beginning is kept: enough to quote, and to recognise a protocol.
 const KEPT: usize = 1024;
 
-/// How much is searched for the offer of strict key exchange: OpenSSH's list of algorithms, in which it stands, has 1.2 KiB.
-const SEARCHED: usize = 8 * 1024;
+/// How much is searched for the offer of strict key exchange and for the host key's signature: all that may stand before the version, and
+/// a key exchange, of which the longest that is known has 10 KiB.
+const SEARCHED: usize = LONGEST_PREAMBLE + 12 * 1024;
 
 /// How a server offers strict key exchange (OpenSSH's PROTOCOL, 1.10).
 const STRICT: &[u8] = b"kex-strict-s-v00@openssh.com";
@@ -38,6 +39,8 @@ struct State {
     received: usize,
     version: Option<String>,
     logged_in: bool,
+    /// When the last byte came.
+    last: Option<Instant>,
 }
 
 impl Transcript {
@@ -62,11 +65,21 @@ impl Transcript {
         self.lock().opening.windows(STRICT.len()).any(|window| window == STRICT)
     }
 
+    /// The name in the signature by which the host key proved itself in the first key exchange, which is in the clear.
+    pub(super) fn signature(&self) -> Option<String> {
+        signature(&self.lock().opening)
+    }
+
     /// From now on as much may come as the session's own flow control admits.
     pub(super) fn logged_in(&self) {
         let mut state = self.lock();
         state.logged_in = true;
         state.opening = Vec::new();
+    }
+
+    /// Whether anything came since.
+    pub(super) fn received_since(&self, since: Instant) -> bool {
+        self.lock().last.is_some_and(|last| last >= since)
     }
 
     fn lock(&self) -> std::sync::MutexGuard<'_, State> {
@@ -76,6 +89,7 @@ impl Transcript {
     /// Takes what was read; an error once it is too much, or once it says that no SSH 2 will follow.
     fn take(&self, bytes: &[u8]) -> io::Result<()> {
         let mut state = self.lock();
+        state.last = Some(Instant::now());
         if state.logged_in {
             return Ok(());
         }
@@ -88,6 +102,42 @@ impl Transcript {
         let limit = if state.version.is_some() { LONGEST_LOGIN } else { LONGEST_PREAMBLE };
         if state.received > limit { Err(refuse("more than any SSH server sends before the login")) } else { Ok(()) }
     }
+}
+
+/// Finds the reply of a key exchange behind the version line (RFC 4253, 6 and 8; RFC 4419, 3).
+fn signature(opening: &[u8]) -> Option<String> {
+    let mut rest = opening;
+    loop {
+        let end = rest.iter().position(|byte| *byte == b'\n')?;
+        let (line, behind) = rest.split_at_checked(end)?;
+        rest = behind.get(1..)?;
+        if line.starts_with(b"SSH-") {
+            break;
+        }
+    }
+    loop {
+        let (packet, behind) = string(rest)?;
+        rest = behind;
+        let (padding, payload) = packet.split_first()?;
+        let payload = payload.get(..payload.len().checked_sub(usize::from(*padding))?)?;
+        let (kind, fields) = payload.split_first()?;
+        // SSH_MSG_KEXDH_REPLY, which a group exchange uses for the group; SSH_MSG_KEX_DH_GEX_REPLY.
+        if matches!(kind, 31 | 33) {
+            let name = string(fields)
+                .and_then(|(_, behind)| string(behind))
+                .and_then(|(_, behind)| string(behind))
+                .and_then(|(signed, _)| string(signed));
+            if let Some((name, _)) = name {
+                return Some(String::from_utf8_lossy(name).into_owned());
+            }
+        }
+    }
+}
+
+/// What stands behind a length of four bytes, and the rest.
+fn string(bytes: &[u8]) -> Option<(&[u8], &[u8])> {
+    let (length, rest) = bytes.split_first_chunk::<4>()?;
+    rest.split_at_checked(usize::try_from(u32::from_be_bytes(*length)).ok()?)
 }
 
 impl State {
@@ -126,9 +176,9 @@ fn refuse(why: &'static str) -> io::Error {
     io::Error::new(io::ErrorKind::InvalidData, why)
 }
 
-/// A TCP stream with a transcript, which ends when its [`Hold`] is dropped.
-pub(super) struct Wire {
-    stream: TcpStream,
+/// A stream with a transcript, which ends when its [`Hold`] is dropped.
+pub(super) struct Wire<S> {
+    stream: S,
     transcript: Arc<Transcript>,
     cut: Pin<Box<WaitForCancellationFutureOwned>>,
     gone: CancellationToken,
@@ -153,8 +203,8 @@ impl Hold {
     }
 
     /// Waits until nobody uses the wire any more.
-    pub(super) async fn gone(&self) {
-        self.gone.cancelled().await;
+    pub(super) fn gone(&self) -> WaitForCancellationFutureOwned {
+        self.gone.clone().cancelled_owned()
     }
 }
 
@@ -164,8 +214,8 @@ impl Drop for Hold {
     }
 }
 
-impl Wire {
-    pub(super) fn new(stream: TcpStream) -> (Self, Arc<Transcript>, Hold) {
+impl<S> Wire<S> {
+    pub(super) fn new(stream: S) -> (Self, Arc<Transcript>, Hold) {
         let transcript = Arc::new(Transcript::default());
         let hold = Hold { cut: CancellationToken::new(), gone: CancellationToken::new() };
         let cut = Box::pin(hold.cut.clone().cancelled_owned());
@@ -180,34 +230,22 @@ impl Wire {
     }
 }
 
-impl Drop for Wire {
+impl<S> Drop for Wire<S> {
     fn drop(&mut self) {
         self.gone.cancel();
     }
 }
 
-/// Acknowledges what was read without the usual delay of 40 ms: sshd does not send the next packet before the last is acknowledged
-/// (measured: opening a channel takes 3 ms instead of 44). Linux forgets the setting, so it is set after each read.
-#[cfg(target_os = "linux")]
-fn acknowledge(stream: &TcpStream) {
-    // Only slower without it.
-    let _set = socket2::SockRef::from(stream).set_tcp_quickack(true);
-}
-
-#[cfg(not(target_os = "linux"))]
-const fn acknowledge(_stream: &TcpStream) {}
-
-impl AsyncRead for Wire {
+impl<S: AsyncRead + Unpin> AsyncRead for Wire<S> {
     fn poll_read(mut self: Pin<&mut Self>, cx: &mut Context<'_>, buf: &mut ReadBuf<'_>) -> Poll<io::Result<()>> {
         self.poll_cut(cx)?;
         let before = buf.filled().len();
         std::task::ready!(Pin::new(&mut self.stream).poll_read(cx, buf))?;
-        acknowledge(&self.stream);
         Poll::Ready(self.transcript.take(buf.filled().get(before..).unwrap_or_default()))
     }
 }
 
-impl AsyncWrite for Wire {
+impl<S: AsyncWrite + Unpin> AsyncWrite for Wire<S> {
     fn poll_write(mut self: Pin<&mut Self>, cx: &mut Context<'_>, buf: &[u8]) -> Poll<io::Result<usize>> {
         self.poll_cut(cx)?;
         Pin::new(&mut self.stream).poll_write(cx, buf)
@@ -262,6 +300,23 @@ mod tests {
             let transcript = Transcript::default();
             transcript.take(good).unwrap();
             assert!(transcript.version().is_some());
+        }
+    }
+
+    #[test]
+    fn the_name_in_the_host_keys_signature_is_found() {
+        let string = |bytes: &[u8]| [&u32::try_from(bytes.len()).unwrap().to_be_bytes()[..], bytes].concat();
+        let packet = |payload: &[u8]| string(&[&[4][..], payload, &[0; 4]].concat());
+        let signed = |name: &[u8]| string(&[string(name), string(b"signature")].concat());
+        let reply = |kind: u8, name: &[u8]| packet(&[vec![kind], string(b"host key"), string(b"f"), signed(name)].concat());
+        let hello = b"Welcome\r\nSSH-2.0-Test_1\r\n".to_vec();
+        let exchange = |replies: &[Vec<u8>]| [hello.clone(), packet(&[20, 1, 2, 3]), replies.concat()].concat();
+        assert_eq!(signature(&exchange(&[reply(31, b"ssh-ed25519")])).as_deref(), Some("ssh-ed25519"));
+        // A group exchange has its group under the same number first.
+        let group = packet(&[vec![31], string(b"p"), string(b"g")].concat());
+        assert_eq!(signature(&exchange(&[group, reply(33, b"ssh-rsa")])).as_deref(), Some("ssh-rsa"));
+        for broken in [&b""[..], b"SSH-2.0-Test_1\r\n", b"SSH-2.0-Test_1\r\n\xff\xff\xff\xff\x04", b"SSH-2.0-Test_1\r\n\0\0\0\x01\xff"] {
+            assert_eq!(signature(broken), None, "{broken:?}");
         }
     }
 }

@@ -123,11 +123,12 @@ fn import_of_a_connection_without_secrets_leaves_nothing_to_plan() {
 }
 
 #[test]
-fn twenty_five_connections_share_one_session() {
+fn twenty_five_connections_share_the_logins_made_while_they_wait() {
     let bench = Bench::new();
     let block = bench.connection().set("count", "25").set("name", "\"orders-${count.index}\"");
     bench.settle(&[&block]);
-    assert_eq!(bench.lab.bastion.logins().len(), 1, "{}", bench.lab.bastion.log());
+    // Each is proven by a login made after it began, and ten are under way at a time.
+    assert!(bench.lab.bastion.logins().len() <= 15, "{}", bench.lab.bastion.log());
     lab::wait_until("the session to be closed", Duration::from_secs(5), || bench.lab.bastion.open_sessions() == 0).unwrap();
 }
 
@@ -164,7 +165,7 @@ fn many_new_connections_of_one_apply_log_in_once_even_while_the_key_syncs() {
     bench.lab.bastion.authorize_after("neosync", &[&bench.key.public_key], Duration::from_secs(4));
     let block = bench.connection().set("count", "8").set("name", "\"orders-${count.index}\"").set("verify", "{ timeout = \"2m\" }");
     bench.apply(&[&block]).ok().unwrap();
-    assert_eq!(bench.lab.bastion.logins().len(), 1);
+    assert_eq!(bench.lab.bastion.logins().len(), 1, "{}", bench.lab.bastion.log());
     assert_eq!(bench.lab.bastion.failed_logins().len(), 1, "the eight wait together: {}", bench.lab.bastion.log());
 }
 

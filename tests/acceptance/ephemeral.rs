@@ -80,7 +80,7 @@ fn a_way_that_does_not_hold_is_an_error_with_the_picture() {
     bench.write(&[]);
     bench.terraform.write("tunnel.tf", &through(&bench, &arguments, "-c 'SELECT 1'")).unwrap();
     let said = bench.terraform.run(&["plan", "-no-color"]).unwrap().failed().unwrap();
-    assert_says(&said, &["The bastion refuses to forward to the database", "user neosync -x- db.internal:", "forward/prohibited"]);
+    assert_says(&said, &["The bastion refuses to forward to the target", "user neosync -x- db.internal:", "forward/prohibited"]);
     assert!(!said.contains("@orders"), "nobody asked for a database:\n{said}");
 }
 

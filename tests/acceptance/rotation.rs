@@ -8,8 +8,8 @@ use std::time::{Duration, Instant};
 use bastion::check::{Request, Sessions, check};
 use bastion::key::PrivateKey;
 use bastion::path::event::Silent;
-use bastion::path::route::{Bastion, Database, Port, Route};
-use bastion::postgres::{Readiness, SslMode, TlsSettings};
+use bastion::path::route::{Address, Hop, Login, Port, Route, Target};
+use bastion::postgres::{SslMode, TlsSettings};
 use bastion::secret::Secret;
 use bastion::ssh::known_hosts;
 use tokio_util::sync::CancellationToken;
@@ -114,24 +114,15 @@ pub fn request(bench: &Bench) -> Request {
     let host = bench.lab.bastion.host().parse().unwrap();
     let bastion_port = port(bench.lab.bastion.port());
     let host_keys = known_hosts::from_texts(&[&bench.lab.bastion.host_public_key().unwrap()], &host, bastion_port).unwrap();
-    Request {
-        route: Route {
-            bastion: Some(Bastion { host, port: bastion_port, user: USER.to_owned(), host_keys }),
-            database: Database {
-                host: lab::DATABASE_HOST.parse().unwrap(),
-                port: port(bench.lab.logical.port()),
-                user: lab::ROLE.to_owned(),
-                name: lab::DATABASE.to_owned(),
-            },
-        },
-        key: None,
-        password: Some(Secret::from(bench.lab.password())),
-        tls: TlsSettings::new(SslMode::VerifyFull, Some(&bench.lab.authority.pem()), None).unwrap(),
-        readiness: Readiness::default(),
-        // Shorter than the pause after a refused key: a refusal is a failure, not something to be waited out.
-        timeout: Duration::from_secs(4),
-        until: None,
-    }
+    let at = Address::new(lab::DATABASE_HOST.parse().unwrap(), port(bench.lab.logical.port()));
+    let login = Login { user: lab::ROLE.to_owned(), database: lab::DATABASE.to_owned() };
+    let hop = Hop::new(Address::new(host, bastion_port), USER, host_keys);
+    let mut request = Request::new(Route::new(vec![hop], Target::Postgres { at, login: Some(login) }));
+    request.postgres.password = Some(Secret::from(bench.lab.password()));
+    request.postgres.tls = TlsSettings::new(SslMode::VerifyFull, Some(&bench.lab.authority.pem()), None).unwrap();
+    // Shorter than the pause after a refused key: a refusal is a failure, not something to be waited out.
+    request.timeout = Duration::from_secs(4);
+    request
 }
 
 /// Connects again and again, each time over a session of its own, with the key that state names at that moment.
@@ -145,7 +136,7 @@ fn client(mut request: Request, state: &std::path::Path, stop: &AtomicBool) -> (
         if text != seen
             && let Some(key) = key_in_state(&text)
         {
-            request.key = Some(Arc::new(key));
+            request.keys = vec![Arc::new(key)];
             seen = text;
         }
         let checked = runtime.block_on(check(&request, &Sessions::new(), &Silent, &CancellationToken::new()));

@@ -6,10 +6,9 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
 
-use bastion::check::{Request, Sessions, check, open_tunnel};
+use bastion::check::{Sessions, check, open_tunnel};
 use bastion::key::PrivateKey;
 use bastion::path::event::Silent;
-use bastion::path::stage::Stage;
 use bastion::secret::Secret;
 use tokio_util::sync::CancellationToken;
 
@@ -52,7 +51,8 @@ fn a_client_that_holds_and_opens_tunnels_is_never_locked_out() {
 fn client(bench: &Bench, cloud: &Cloud, group: &str, stop: &AtomicBool) -> (usize, Vec<String>) {
     let runtime = tokio::runtime::Builder::new_multi_thread().worker_threads(1).enable_all().build().unwrap();
     let key = PrivateKey::parse(&Secret::from(bench.key.private_key.as_str()), None).unwrap();
-    let request = Request { key: Some(Arc::new(key)), until: Some(Stage::Dial), ..request(bench) };
+    let mut request = request(bench);
+    request.keys = vec![Arc::new(key)];
     let (token, sessions) = (CancellationToken::new(), Sessions::new());
     let held = runtime.block_on(open_tunnel(request.clone(), &sessions, &Silent, &token));
     let held = held.unwrap_or_else(|error| panic!("the first tunnel does not open: {error}"));
@@ -68,7 +68,7 @@ fn client(bench: &Bench, cloud: &Cloud, group: &str, stop: &AtomicBool) -> (usiz
         std::thread::sleep(PERIOD);
     }
     // Through the session that was held all the time; a connection that said nothing for a minute would have been ended by Postgres.
-    let mut stream = TcpStream::connect(held.address()).unwrap();
+    let mut stream = TcpStream::connect(held.tunnel.address()).unwrap();
     stream.set_read_timeout(Some(Duration::from_secs(5))).unwrap();
     stream.write_all(&SSL_REQUEST).unwrap();
     let mut answer = [0; 1];

@@ -5,13 +5,13 @@ use std::pin::pin;
 use std::task::Poll;
 use std::time::{Duration, Instant};
 
-use bastion::check::{Request, Sessions, check};
+use bastion::check::{Sessions, check};
 use bastion::path::event::Event;
 use bastion::path::stage::Stage;
 use tokio::task::JoinSet;
 use tokio_util::sync::CancellationToken;
 
-use crate::support::{Bench, SOON, port, proven, walk};
+use crate::support::{Bench, SOON, database_at, port, proven, ssh_at, walk};
 
 /// Polls a future so many times and drops it. The answer is whether it came to an end.
 async fn polled<F: Future>(future: F, mut times: usize) -> bool {
@@ -47,12 +47,12 @@ async fn a_check_that_is_dropped_at_any_point_leaves_no_connection() {
 async fn a_cancelled_check_ends_at_once_and_the_pool_serves_the_next() {
     let bench = Bench::new();
     let silent = lab::Peer::start(lab::Manners::Silent).unwrap();
-    let mut request = bench.request();
-    request.route.database.port = port(silent.port());
+    let (mut request, start) = (bench.request(), Instant::now());
+    database_at(&mut request).port = port(silent.port());
     let (sessions, cancelled) = (Sessions::new(), CancellationToken::new());
     let (tell, mut told) = tokio::sync::mpsc::unbounded_channel();
     let observer = move |event: &Event| {
-        if *event == (Event::Started { stage: Stage::Tls }) {
+        if matches!(event, Event::Started { at } if at.stage == Stage::Tls) {
             let _ = tell.send(());
         }
     };
@@ -65,7 +65,9 @@ async fn a_cancelled_check_ends_at_once_and_the_pool_serves_the_next() {
     cancelled.cancel();
     assert!(checking.await.unwrap().unwrap_err().code().ends_with("/interrupted"));
     assert!(began.elapsed() < Duration::from_secs(1), "{:?}", began.elapsed());
-    proven(walk(&bench.request(), &sessions).await);
+    let mut next = bench.request();
+    next.since = Some(start);
+    proven(walk(&next, &sessions).await);
     assert_eq!(bench.lab.bastion.logins().len(), 1, "the session was there to be used");
     bench.is_left_alone();
 }
@@ -74,13 +76,13 @@ async fn a_cancelled_check_ends_at_once_and_the_pool_serves_the_next() {
 async fn what_was_heard_until_the_time_was_over_is_quoted() {
     let bench = Bench::new();
     let half = lab::Peer::start(lab::Manners::Say(b"SSH-2.0-Op".to_vec())).unwrap();
-    let mut request = Request { timeout: Duration::from_secs(1), ..bench.request() };
-    request.route.bastion.as_mut().unwrap().port = port(half.port());
+    let mut request = bench.within(Duration::from_secs(1));
+    ssh_at(&mut request).port = port(half.port());
     let diagnosis = walk(&request, &Sessions::new()).await.unwrap_err();
     assert_eq!(diagnosis.code(), "handshake/out-of-time");
     assert!(diagnosis.to_string().contains("Heard   \"SSH-2.0-Op\", after 1.0 s,"), "{diagnosis}");
     let silent = lab::Peer::start(lab::Manners::Silent).unwrap();
-    request.route.bastion.as_mut().unwrap().port = port(silent.port());
+    ssh_at(&mut request).port = port(silent.port());
     let diagnosis = walk(&request, &Sessions::new()).await.unwrap_err();
     assert_eq!(diagnosis.code(), "handshake/out-of-time");
     assert!(diagnosis.to_string().contains("Heard   nothing, after 1.0 s,"), "{diagnosis}");
@@ -91,11 +93,11 @@ async fn the_timeout_bounds_the_whole_wherever_it_hangs() {
     let bench = Bench::new();
     let timeout = Duration::from_secs(3);
     let (blackhole, silent) = (lab::Blackhole::start().unwrap(), lab::Peer::start(lab::Manners::Silent).unwrap());
-    let mut requests = vec![Request { timeout, ..bench.request() }; 4];
-    requests[0].route.bastion.as_mut().unwrap().port = port(blackhole.port());
-    requests[1].route.bastion.as_mut().unwrap().port = port(silent.port());
-    requests[2].route.database.port = port(blackhole.port());
-    requests[3].route.database.port = port(silent.port());
+    let mut requests = vec![bench.within(timeout); 4];
+    ssh_at(&mut requests[0]).port = port(blackhole.port());
+    ssh_at(&mut requests[1]).port = port(silent.port());
+    database_at(&mut requests[2]).port = port(blackhole.port());
+    database_at(&mut requests[3]).port = port(silent.port());
     let mut checks = JoinSet::new();
     for (request, stage) in requests.into_iter().zip([Stage::Connect, Stage::Handshake, Stage::Forward, Stage::Tls]) {
         checks.spawn(async move {

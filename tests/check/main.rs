@@ -2,7 +2,9 @@
 #![cfg(test)]
 
 mod endings;
+mod hops;
 mod retries;
 mod sessions;
 mod support;
 mod tunnel;
+mod verdicts;

@@ -4,22 +4,23 @@ use std::collections::BTreeSet;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
-use bastion::check::{Request, Sessions, check};
+use bastion::check::{Sessions, check};
+use bastion::path::route::Address;
 use bastion::path::stage::Stage;
 use bastion::postgres::SslMode;
 use bastion::secret::Secret;
 use tokio_util::sync::CancellationToken;
 
-use crate::support::{Bench, PACE, SOON, USER, Waits, port, proven, walk, walk_all};
+use crate::support::{Bench, PACE, SOON, USER, Waits, database_at, port, proven, ssh_at, walk, walk_all};
 
 #[tokio::test(flavor = "multi_thread")]
 async fn refused_keys_are_offered_every_six_seconds_whoever_they_belong_to() {
     let bench = Bench::new();
     bench.lab.bastion.revoke(USER).unwrap();
     bench.lab.bastion.add_user("other").unwrap();
-    let mut requests = vec![Request { timeout: Duration::from_secs(15), ..bench.request() }; 4];
+    let mut requests = vec![bench.within(Duration::from_secs(15)); 4];
     for request in &mut requests[2..] {
-        request.route.bastion.as_mut().unwrap().user = "other".to_owned();
+        request.route.hops[0].user = Some("other".to_owned());
     }
     let sessions = Sessions::new();
     let checks = tokio::spawn(async move { walk_all(requests, &sessions).await });
@@ -55,7 +56,7 @@ async fn a_late_key_is_waited_for_and_the_tries_are_told() {
 async fn the_first_error_is_told_though_later_ones_differ() {
     let bench = Bench::new();
     bench.lab.bastion.revoke(USER).unwrap();
-    let request = Request { timeout: Duration::from_secs(14), ..bench.request() };
+    let request = bench.within(Duration::from_secs(14));
     let checking = tokio::spawn(async move { walk(&request, &Sessions::new()).await });
     lab::wait_until("the refusal", SOON, || !bench.lab.bastion.failed_logins().is_empty()).unwrap();
     bench.lab.bastion.stop().unwrap();
@@ -68,7 +69,8 @@ async fn the_first_error_is_told_though_later_ones_differ() {
 #[tokio::test(flavor = "multi_thread")]
 async fn what_does_not_heal_is_tried_once() {
     let bench = Bench::new();
-    let wrong = Request { password: Some(Secret::from("wrong")), ..bench.request() };
+    let mut wrong = bench.request();
+    wrong.postgres.password = Some(Secret::from("wrong"));
     let diagnosis = walk(&wrong, &Sessions::new()).await.unwrap_err();
     assert_eq!((diagnosis.code().as_str(), diagnosis.tries), ("login/password-refused", 1));
     assert_eq!(bench.lab.logical.log().matches("password authentication failed").count(), 1);
@@ -109,8 +111,8 @@ async fn a_bastion_that_comes_up_is_waited_for() {
 async fn a_connection_that_is_hung_up_on_counts_as_a_failed_one() {
     let bench = Bench::new();
     let balancer = lab::Peer::start(lab::Manners::Close).unwrap();
-    let mut request = Request { timeout: Duration::from_secs(6), ..bench.request() };
-    request.route.bastion.as_mut().unwrap().port = port(balancer.port());
+    let mut request = bench.within(Duration::from_secs(6));
+    ssh_at(&mut request).port = port(balancer.port());
     let waits = Waits::default();
     let diagnosis = check(&request, &Sessions::new(), &waits, &CancellationToken::new()).await.unwrap_err();
     let tries: Vec<_> = waits.0.lock().unwrap().clone();
@@ -124,15 +126,15 @@ async fn a_connection_that_is_hung_up_on_counts_as_a_failed_one() {
 async fn without_a_bastion_the_path_is_direct() {
     let bench = Bench::new();
     let mut request = bench.request();
-    request.route.bastion = None;
-    request.key = None;
-    request.route.database.host = "127.0.0.1".parse().unwrap();
-    request.tls = bench.tls(SslMode::Require);
+    request.route.hops.clear();
+    request.keys.clear();
+    database_at(&mut request).host = "127.0.0.1".parse().unwrap();
+    request.postgres.tls = bench.tls(SslMode::Require);
     let report = proven(walk(&request, &Sessions::new()).await);
-    let stages: Vec<_> = report.path.iter().map(|walked| walked.stage).collect();
+    let stages: Vec<_> = report.path.iter().map(|walked| walked.at.stage).collect();
     assert_eq!(stages, [Stage::Resolve, Stage::Connect, Stage::Tls, Stage::Login, Stage::Open, Stage::Ready]);
     assert_eq!(bench.lab.bastion.connections(), 0);
-    request.route.database.port = port(lab::free_port().unwrap());
+    database_at(&mut request).port = port(lab::free_port().unwrap());
     request.timeout = Duration::from_secs(2);
     assert_eq!(walk(&request, &Sessions::new()).await.unwrap_err().code(), "connect/refused");
 }
@@ -145,21 +147,62 @@ async fn of_two_encryptions_the_more_telling_failure_is_told() {
         [(SslMode::Allow, "hostssl all all 127.0.0.1/32 scram-sha-256"), (SslMode::Prefer, "hostnossl all all 127.0.0.1/32 scram-sha-256")];
     for (mode, line) in cases {
         bench.lab.logical.set_hba(&[line]).unwrap();
-        let mut request = Request { tls: bench.tls(mode), ..bench.request() };
+        let mut request = bench.request();
+        request.postgres.tls = bench.tls(mode);
         proven(walk(&request, &Sessions::new()).await);
-        request.password = Some(Secret::from("wrong"));
+        request.postgres.password = Some(Secret::from("wrong"));
         assert_eq!(walk(&request, &Sessions::new()).await.unwrap_err().code(), "login/password-refused", "{mode}");
     }
     bench.lab.logical.set_hba(&["host all all 127.0.0.2/32 scram-sha-256"]).unwrap();
     for mode in [SslMode::Allow, SslMode::Prefer] {
-        let request = Request { tls: bench.tls(mode), ..bench.request() };
+        let mut request = bench.request();
+        request.postgres.tls = bench.tls(mode);
         assert_eq!(walk(&request, &Sessions::new()).await.unwrap_err().code(), "login/no-hba-entry", "{mode}");
     }
     bench.lab.logical.set_tls(lab::Tls::Off).unwrap();
     for mode in [SslMode::Allow, SslMode::Prefer] {
-        let request = Request { tls: bench.tls(mode), ..bench.request() };
+        let mut request = bench.request();
+        request.postgres.tls = bench.tls(mode);
         let diagnosis = walk(&request, &Sessions::new()).await.unwrap_err();
         assert_eq!(diagnosis.code(), "login/no-hba-entry", "{mode}");
         assert!(diagnosis.remedies()[0].contains("add to pg_hba.conf: host "), "TLS cannot help: {diagnosis}");
     }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_direct_path_blames_no_bastion() {
+    let bench = Bench::new();
+    let hangs_up = lab::Peer::start(lab::Manners::Close).unwrap();
+    let mut request = bench.request();
+    request.route.hops.clear();
+    *database_at(&mut request) = Address::new("127.0.0.1".parse().unwrap(), port(hangs_up.port()));
+    let told = walk(&request, &Sessions::new()).await.unwrap_err();
+    assert_eq!(told.code(), "tls/closed");
+    bench.lab.logical.set_tls(lab::Tls::Off).unwrap();
+    database_at(&mut request).port = port(bench.lab.logical.port());
+    let told = walk(&request, &Sessions::new()).await.unwrap_err();
+    assert_eq!(told.code(), "tls/not-offered");
+    assert!(!told.to_string().contains("bastion"), "{told}");
+}
+
+/// What breaks on the way to the second of two encryptions says nothing of the first.
+#[tokio::test(flavor = "multi_thread")]
+async fn a_second_connection_that_fails_is_told_as_it_is() {
+    let bench = Bench::new();
+    let listener = std::net::TcpListener::bind(("127.0.0.1", 0)).unwrap();
+    let number = listener.local_addr().unwrap().port();
+    std::thread::spawn(move || {
+        use std::io::{Read, Write};
+        let (mut client, _) = listener.accept().unwrap();
+        drop(listener);
+        client.read_exact(&mut [0; 8]).unwrap();
+        client.write_all(b"N").unwrap();
+    });
+    let mut request = bench.within(Duration::from_secs(3));
+    request.route.hops.clear();
+    request.postgres.tls = bench.tls(SslMode::Prefer);
+    *database_at(&mut request) = Address::new("127.0.0.1".parse().unwrap(), port(number));
+    let told = walk(&request, &Sessions::new()).await.unwrap_err();
+    assert_eq!(told.code(), "connect/refused");
+    assert!(told.tries > 1, "it heals: {told}");
 }

@@ -2,12 +2,12 @@
 
 use std::sync::Arc;
 
-use bastion::check::{Request, Sessions, check};
+use bastion::check::{Sessions, check};
 use bastion::path::stage::Stage;
 use lab::KeyType;
 use tokio_util::sync::CancellationToken;
 
-use crate::support::{Bench, SOON, USER, Waits, established, port, private, proven, walk, walk_all};
+use crate::support::{Bench, SOON, USER, Waits, database_at, established, port, private, proven, walk, walk_all};
 
 #[tokio::test(flavor = "multi_thread")]
 async fn concurrent_checks_share_one_session_and_tell_the_same_path() {
@@ -15,7 +15,7 @@ async fn concurrent_checks_share_one_session_and_tell_the_same_path() {
     let reports: Vec<_> = walk_all(vec![bench.request(); 8], &Sessions::new()).await.into_iter().map(proven).collect();
     assert_eq!(bench.lab.bastion.logins().len(), 1);
     assert!(reports.iter().all(|report| *report == reports[0]), "{reports:#?}");
-    let stages: Vec<_> = reports[0].path.iter().map(|walked| walked.stage).collect();
+    let stages: Vec<_> = reports[0].path.iter().map(|walked| walked.at.stage).collect();
     assert_eq!(stages, Stage::ALL[1..12]);
     bench.is_left_alone();
     assert_eq!(bench.lab.bastion.disconnects(), 1, "the session ends with a goodbye");
@@ -29,7 +29,14 @@ async fn twenty_logins_at_once_are_never_turned_away() {
     bench.lab.bastion.reconfigure(&["MaxStartups 8:100:8"]).unwrap();
     let keys: Vec<_> = (0..20).map(|_| bench.lab.bastion.client_key(KeyType::Ed25519).unwrap()).collect();
     bench.lab.bastion.authorize(USER, &keys.iter().map(|key| &key.public_key).collect::<Vec<_>>()).unwrap();
-    let requests: Vec<_> = keys.iter().map(|key| Request { key: Some(private(key)), ..bench.request() }).collect();
+    let requests: Vec<_> = keys
+        .iter()
+        .map(|key| {
+            let mut request = bench.request();
+            request.keys = vec![private(key)];
+            request
+        })
+        .collect();
     let sessions = Sessions::new();
     // The second time the bastion knows them, and they go four at a time.
     for round in 1..=2 {
@@ -47,8 +54,8 @@ async fn each_of_many_failures_on_one_session_has_its_own_words() {
     let mut requests = vec![bench.request(); 24];
     for (number, request) in requests.iter_mut().enumerate() {
         match number % 3 {
-            0 => request.route.database.port = closed,
-            1 => request.route.database.host = "nowhere.invalid".parse().unwrap(),
+            0 => database_at(request).port = closed,
+            1 => database_at(request).host = "nowhere.invalid".parse().unwrap(),
             _ => {}
         }
     }

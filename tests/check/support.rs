@@ -8,9 +8,9 @@ use bastion::check::{Report, Request, Sessions, check};
 use bastion::key::PrivateKey;
 use bastion::path::diagnosis::Diagnosis;
 use bastion::path::event::{Event, Observer, Silent};
-use bastion::path::route::{Bastion, Database, Host, Port, Route};
+use bastion::path::route::{Address, Hop, Host, Login, Port, Route, Target};
 use bastion::path::stage::Stage;
-use bastion::postgres::{Readiness, SslMode, TlsSettings};
+use bastion::postgres::{SslMode, TlsSettings};
 use bastion::secret::Secret;
 use bastion::ssh::known_hosts;
 use lab::{ClientKey, KeyType, Lab};
@@ -33,6 +33,16 @@ pub fn private(key: &ClientKey) -> Arc<PrivateKey> {
     Arc::new(PrivateKey::parse(&Secret::from(key.private_key.as_str()), None).unwrap())
 }
 
+/// Where a request's bastion is.
+pub fn ssh_at(request: &mut Request) -> &mut Address {
+    &mut request.route.hops[0].at
+}
+
+/// Where a request's database is.
+pub fn database_at(request: &mut Request) -> &mut Address {
+    request.route.target.as_mut().unwrap().at_mut()
+}
+
 pub struct Bench {
     pub lab: Lab,
     /// Authorised for [`USER`].
@@ -52,21 +62,22 @@ impl Bench {
         let host: Host = self.lab.bastion.host().parse().unwrap();
         let ssh = port(self.lab.bastion.port());
         let host_keys = known_hosts::from_texts(&[&self.lab.bastion.host_public_key().unwrap()], &host, ssh).unwrap();
-        let database = Database {
-            host: lab::DATABASE_HOST.parse().unwrap(),
-            port: port(self.lab.logical.port()),
-            user: lab::ROLE.to_owned(),
-            name: lab::DATABASE.to_owned(),
-        };
-        Request {
-            route: Route { bastion: Some(Bastion { host, port: ssh, user: USER.to_owned(), host_keys }), database },
-            key: Some(private(&self.key)),
-            password: Some(Secret::from(self.lab.password())),
-            tls: self.tls(SslMode::VerifyFull),
-            readiness: Readiness::default(),
-            timeout: LONG,
-            until: None,
-        }
+        let hop = Hop::new(Address::new(host, ssh), USER, host_keys);
+        let login = Login { user: lab::ROLE.to_owned(), database: lab::DATABASE.to_owned() };
+        let at = Address::new(lab::DATABASE_HOST.parse().unwrap(), port(self.lab.logical.port()));
+        let mut request = Request::new(Route::new(vec![hop], Target::Postgres { at, login: Some(login) }));
+        request.keys = vec![private(&self.key)];
+        request.postgres.password = Some(Secret::from(self.lab.password()));
+        request.postgres.tls = self.tls(SslMode::VerifyFull);
+        request.timeout = LONG;
+        request
+    }
+
+    /// The same with another limit for the whole.
+    pub fn within(&self, timeout: Duration) -> Request {
+        let mut request = self.request();
+        request.timeout = timeout;
+        request
     }
 
     pub fn tls(&self, mode: SslMode) -> TlsSettings {
@@ -116,8 +127,8 @@ pub struct Waits(pub Mutex<Vec<(Stage, u32)>>);
 
 impl Observer for Waits {
     fn event(&self, event: &Event) {
-        if let Event::Waiting { stage, tries, .. } = event {
-            self.0.lock().unwrap().push((*stage, *tries));
+        if let Event::Waiting { at, tries, .. } = event {
+            self.0.lock().unwrap().push((at.stage, *tries));
         }
     }
 }

@@ -2,7 +2,7 @@
 
 use std::net::SocketAddr;
 
-use bastion::check::{Request, Sessions, Tunnel, TunnelError, open_tunnel};
+use bastion::check::{Opened, Request, Sessions, TunnelError, open_tunnel};
 use bastion::path::event::Silent;
 use bastion::path::stage::Stage;
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
@@ -10,9 +10,9 @@ use tokio::net::TcpStream;
 use tokio::task::JoinSet;
 use tokio_util::sync::CancellationToken;
 
-use crate::support::{Bench, LONG, SOON, proven, walk};
+use crate::support::{Bench, LONG, SOON, database_at, proven, walk};
 
-async fn opened(request: Request, sessions: &Sessions) -> Result<Tunnel, TunnelError> {
+async fn opened(request: Request, sessions: &Sessions) -> Result<Opened, TunnelError> {
     open_tunnel(request, sessions, &Silent, &CancellationToken::new()).await
 }
 
@@ -23,27 +23,42 @@ async fn asks(address: SocketAddr) -> Option<u8> {
     tokio::time::timeout(LONG, client.read_u8()).await.ok()?.ok()
 }
 
+/// A session each while there are few, so that nobody waits for another's reader.
 #[tokio::test(flavor = "multi_thread")]
-async fn clients_and_checks_share_one_session_that_is_made_again_when_it_breaks() {
+async fn clients_have_sessions_of_their_own_which_are_made_again_when_they_break() {
     let bench = Bench::new();
     let sessions = Sessions::new();
-    let tunnel = opened(bench.request(), &sessions).await.ok().unwrap();
-    assert_eq!(tunnel.report().path.last().unwrap().stage, Stage::Dial);
+    let Opened { tunnel, report, .. } = opened(bench.request(), &sessions).await.ok().unwrap();
+    assert_eq!(report.path.last().unwrap().at.stage, Stage::Dial);
     let address = tunnel.address();
     let mut clients = JoinSet::new();
     for _ in 0..20 {
         clients.spawn(asks(address));
     }
     assert_eq!(clients.join_all().await, vec![Some(b'S'); 20]);
+    let logins = bench.lab.bastion.logins().len();
+    assert!(logins <= 1 + 8, "{logins}");
     proven(walk(&bench.request(), &sessions).await);
-    assert_eq!(bench.lab.bastion.logins().len(), 1);
+    assert_eq!(bench.lab.bastion.logins().len(), logins + 1, "a check proves by a login of its own");
     bench.lab.bastion.kill_sessions().unwrap();
-    lab::wait_until("the end of the session", SOON, || bench.lab.bastion.open_sessions() == 0).unwrap();
+    lab::wait_until("the end of the sessions", SOON, || bench.lab.bastion.open_sessions() == 0).unwrap();
     assert_eq!(asks(address).await, Some(b'S'));
-    assert_eq!(bench.lab.bastion.logins().len(), 2);
+    assert_eq!(bench.lab.bastion.logins().len(), logins + 2);
     drop(tunnel);
     bench.is_left_alone();
     assert!(TcpStream::connect(address).await.is_err(), "the port is still open");
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn without_a_bastion_a_tunnel_leads_there_directly() {
+    let bench = Bench::new();
+    let mut request = bench.request();
+    request.route.hops.clear();
+    database_at(&mut request).host = "127.0.0.1".parse().unwrap();
+    let Opened { tunnel, report, .. } = opened(request, &Sessions::new()).await.ok().unwrap();
+    assert_eq!(report.path.last().unwrap().at.stage, Stage::Connect);
+    assert_eq!(asks(tunnel.address()).await, Some(b'S'));
+    assert_eq!(bench.lab.bastion.connections(), 0);
 }
 
 #[tokio::test(flavor = "multi_thread")]

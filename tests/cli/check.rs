@@ -193,6 +193,28 @@ fn what_is_missing_is_named_before_anything_is_tried() {
 }
 
 #[test]
+fn what_known_hosts_has_revoked_is_not_taken_whoever_gives_it() {
+    let bench = Bench::new();
+    let at = format!("{USER}@127.0.0.1:{}", bench.lab.bastion.port());
+    let key = bench.lab.bastion.host_public_key().unwrap();
+    let revoked = bench.file("revoked", &format!("@revoked * {key}\n")).display().to_string();
+    let given = ["check", "--bastion", &at, "--host-key", &key, "--until", "host_key"];
+    run(&given).expect(0, &["up to host_key"]);
+    run(&[&given[..], &["--known-hosts", &revoked]].concat()).expect(4, &["host_key/revoked"]);
+}
+
+#[test]
+fn what_would_be_dropped_in_silence_is_refused() {
+    let bench = Bench::new();
+    let url = format!("{}&channel_binding=require", bench.url());
+    bench.checked(&[&url]).expect(2, &["`channel_binding` changes what a client would do"]);
+    let said = Said::of(&bench.check(&[&bench.url()]).env("PGREQUIREAUTH", "scram-sha-256").output().unwrap());
+    said.expect(2, &["PGREQUIREAUTH changes what a client would do here"]);
+    bench.checked(&[&bench.url(), "--until", "login", "--replication"]).expect(2, &["are asked at `ready`"]);
+    assert_eq!(bench.lab.bastion.connections(), 0);
+}
+
+#[test]
 fn an_encrypted_key_is_opened_by_a_file_or_the_environment() {
     let bench = Bench::new();
     let folder = tempfile::tempdir().unwrap();

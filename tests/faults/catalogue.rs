@@ -4,26 +4,29 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::fmt::Write as _;
 use std::fs;
 use std::path::{Path, PathBuf};
-use std::time::Duration;
 
 use bastion::key::{HostKeys, PublicKey};
 use bastion::path::catalogue::examples;
 use bastion::path::cause::{Cause, Tried};
 use bastion::path::diagnosis::Diagnosis;
-use bastion::path::heard::Heard;
 use bastion::path::refusal::Refusal;
-use bastion::path::route::{Bastion, Database, Port, Route};
+use bastion::path::route::{Address, Hop, Login, Port, Route, Target};
 
 use crate::more::MORE;
 use crate::table::FAULTS;
 
 /// The tests of the causes that no fault makes: a lab cannot, or another test does.
-const ELSEWHERE: [(&str, &str, &str); 12] = [
-    ("handshake/penalised", "src/check/failure.rs", "what_no_lab_can_make_has_its_cause"),
+const ELSEWHERE: [(&str, &str, &str); 17] = [
+    ("handshake/penalised", "src/way/failure.rs", "what_no_lab_can_make_has_its_cause"),
     ("handshake/not-strict", "src/ssh/handshake.rs", "chacha20_needs_strict_key_exchange"),
-    ("forward/shortage", "src/check/failure.rs", "what_no_lab_can_make_has_its_cause"),
-    ("dial/unreachable", "src/check/failure.rs", "the_bastions_words_tell_what_it_met"),
-    ("tls/bad-certificate", "src/postgres/certificate.rs", "the_walk_refuses_what_it_does_not_understand"),
+    ("forward/shortage", "src/way/failure.rs", "what_no_lab_can_make_has_its_cause"),
+    ("dial/unreachable", "src/way/failure.rs", "the_bastions_words_tell_what_it_met"),
+    ("handshake/closed", "src/ssh/handshake.rs", "a_close_after_the_version_is_another_thing"),
+    ("host_key/weak-signature", "src/ssh/wire.rs", "the_name_in_the_host_keys_signature_is_found"),
+    ("tls/no-root", "src/tls/certificate.rs", "a_chain_ends_at_a_root_and_nowhere_else"),
+    ("tls/handshake-silent", "src/postgres/negotiate.rs", "silence_ends_with_the_deadline"),
+    ("tls/closed", "tests/check/retries.rs", "a_direct_path_blames_no_bastion"),
+    ("tls/bad-certificate", "src/tls/certificate.rs", "the_walk_refuses_what_it_does_not_understand"),
     ("login/encryption-required", "src/postgres/login.rs", "each_refusal_has_its_variant"),
     ("login/server-unproven", "src/postgres/login.rs", "each_refusal_has_its_variant"),
     ("login/unsupported", "src/postgres/login.rs", "each_refusal_has_its_variant"),
@@ -47,12 +50,16 @@ fn read(file: impl AsRef<Path>) -> String {
 }
 
 fn told(cause: Cause) -> Diagnosis {
-    let (user, name) = ("neosync".to_owned(), "orders".to_owned());
     let key: PublicKey = KEY.parse().unwrap();
-    let bastion = Bastion { host: "bastion.example.com".parse().unwrap(), port: Port::SSH, user: user.clone(), host_keys: HostKeys::Any };
-    let database = Database { host: "db.internal".parse().unwrap(), port: Port::POSTGRES, user, name };
-    let route = Route { bastion: Some(bastion), database };
-    Diagnosis { cause, heard: Heard::default(), route, public_key: Some(key), took: Duration::ZERO, tries: 1 }
+    let at = |host: &str, port| Address::new(host.parse().unwrap(), port);
+    let hop = Hop::new(at("bastion.example.com", Port::SSH), "neosync", HostKeys::Any);
+    let login = Login { user: "neosync".to_owned(), database: "orders".to_owned() };
+    let target = Target::Postgres { at: at("db.internal", Port::POSTGRES), login: Some(login) };
+    let route = Route::new(vec![hop], target);
+    let at = route.position(cause.stage()).unwrap();
+    let mut told = Diagnosis::new(route, at, cause);
+    told.public_key = Some(key);
+    told
 }
 
 /// What a section is called: the code, or its second half where any stage can end so.

@@ -49,7 +49,7 @@ pub fn silent(world: &mut World) {
 
 pub fn wrong_password(world: &mut World) {
     shared(world);
-    world.request.password = Some(Secret::from("incorrect donkey"));
+    world.request.postgres.password = Some(Secret::from("incorrect donkey"));
 }
 
 pub fn no_role(world: &mut World) {
@@ -73,7 +73,7 @@ pub fn hba_demands_tls(world: &mut World) {
 
 pub fn no_database(world: &mut World) {
     let name = shared(world).new_name("database");
-    world.request.route.database.name = name;
+    world.login().database = name;
 }
 
 pub fn no_connect(world: &mut World) {
@@ -81,7 +81,7 @@ pub fn no_connect(world: &mut World) {
     let name = cluster.new_name("database");
     cluster.sql(&format!("CREATE DATABASE {name}"));
     cluster.sql(&format!("REVOKE CONNECT ON DATABASE {name} FROM PUBLIC"));
-    world.request.route.database.name = name;
+    world.login().database = name;
 }
 
 pub fn no_login(world: &mut World) {
@@ -105,16 +105,16 @@ pub fn stopping(world: &mut World) {
 
 pub fn no_wal_level(world: &mut World) {
     own(world);
-    world.request.readiness = Readiness { replication: true, ..Readiness::default() };
+    world.request.postgres.readiness = Readiness { replication: true, ..Readiness::default() };
 }
 
 pub fn no_publication(world: &mut World) {
     shared(world);
-    world.request.readiness = Readiness { replication: true, publication: Some("absent".to_owned()), tables: Vec::new() };
+    world.request.postgres.readiness = Readiness { replication: true, publication: Some("absent".to_owned()), tables: Vec::new() };
 }
 
 pub fn no_replication(world: &mut World) {
     let role = shared(world).new_role("LOGIN");
     world.role(&role);
-    world.request.readiness = Readiness { replication: true, ..Readiness::default() };
+    world.request.postgres.readiness = Readiness { replication: true, ..Readiness::default() };
 }

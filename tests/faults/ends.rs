@@ -5,6 +5,7 @@ use std::time::{Duration, Instant};
 
 use bastion::check::{Sessions, check_with, hold};
 use bastion::path::event::Event;
+use bastion::path::position::Position;
 use bastion::path::stage::Stage;
 use lab::Bastion;
 use tokio_util::sync::CancellationToken;
@@ -28,7 +29,7 @@ fn on(matching: fn(&Event) -> bool) -> (impl Fn(&Event) + Send + Sync, Cancellat
 async fn told_to_stop_while_it_waits_for_a_key_it_quotes_the_refusal() {
     let mut world = World::new(Distance::Near);
     ssh::key_unknown(&mut world);
-    let (observer, cancelled) = on(|event| matches!(event, Event::Waiting { stage: Stage::Authenticate, .. }));
+    let (observer, cancelled) = on(|event| matches!(event, Event::Waiting { at: Position { stage: Stage::Authenticate, .. }, .. }));
     let diagnosis = check_with(&world.request, &world.patience, &Sessions::new(), &observer, &cancelled).await.unwrap_err();
     assert_eq!((diagnosis.code().as_str(), diagnosis.tries), ("authenticate/interrupted", 1));
     assert!(diagnosis.to_string().contains("Permission denied (publickey)"), "{diagnosis}");
@@ -52,7 +53,7 @@ async fn a_hold_ends_when_it_is_told_to_and_leaves_no_session() {
     let mut world = World::new(Distance::Near);
     world.shared_cluster();
     let bastion: Arc<Bastion> = world.sshd(Bastion::builder());
-    let (observer, cancelled) = on(|event| *event == (Event::Started { stage: Stage::Hold }));
+    let (observer, cancelled) = on(|event| matches!(event, Event::Started { at: Position { stage: Stage::Hold, .. } }));
     let held = hold(&world.request, &world.patience, &Sessions::new(), &observer, &cancelled).await;
     assert!(held.is_ok(), "{}", held.unwrap_err());
     lab::wait_until("the end of the session", SOON, || bastion.open_sessions() == 0).unwrap();

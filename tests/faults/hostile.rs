@@ -115,25 +115,19 @@ async fn one(seed: u64, request: &Request, script: &Script) -> String {
         }
     });
     let mut request = request.clone();
-    match &mut request.route.bastion {
-        Some(bastion) => bastion.port = port(number),
-        None => request.route.database.port = port(number),
+    match request.route.hops.first_mut() {
+        Some(hop) => hop.at.port = port(number),
+        None => request.route.target.as_mut().unwrap().at_mut().port = port(number),
     }
-    let zero = Duration::ZERO;
-    let patience = Patience {
-        resolve: LIMIT,
-        connect: LIMIT,
-        handshake: LIMIT,
-        authenticate: LIMIT,
-        dial: LIMIT,
-        tls: LIMIT,
-        login: LIMIT,
-        ready: LIMIT,
-        reach_window: zero,
-        key_window: zero,
-        open_window: zero,
-        ..Patience::DEFAULT
-    };
+    let mut patience = Patience::DEFAULT;
+    let Patience { resolve, connect, handshake, authenticate, dial, lookup, tls, login, ready, .. } = &mut patience;
+    for stage in [resolve, connect, handshake, authenticate, dial, lookup, tls, login, ready] {
+        *stage = LIMIT;
+    }
+    let Patience { reach_window, key_window, open_window, .. } = &mut patience;
+    for window in [reach_window, key_window, open_window] {
+        *window = Duration::ZERO;
+    }
     let began = Instant::now();
     let ended = check_with(&request, &patience, &Sessions::new(), &Silent, &CancellationToken::new()).await;
     let took = began.elapsed();
@@ -168,9 +162,9 @@ fn honest_database() -> (Request, Script) {
     let cluster = world.cluster(Postgres::builder(Flavour::Logical).hba(&["host all all all trust"]));
     cluster.postgres.sql(lab::DATABASE, "CREATE TABLE orders (id int); GRANT SELECT ON orders TO PUBLIC").unwrap();
     world.sslmode(SslMode::Disable);
-    world.request.route.bastion = None;
-    world.request.route.database.host = "127.0.0.1".parse().unwrap();
-    world.request.readiness = Readiness { replication: true, publication: None, tables: vec!["orders".to_owned()] };
+    world.request.route.hops.clear();
+    world.target().host = "127.0.0.1".parse().unwrap();
+    world.request.postgres.readiness = Readiness { replication: true, publication: None, tables: vec!["orders".to_owned()] };
     world.request.timeout = TIMEOUT;
     let recorder = Recorder::start(cluster.postgres.port());
     world.database_at(recorder.port);

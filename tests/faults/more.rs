@@ -22,7 +22,7 @@ const fn fault(
 }
 
 #[rustfmt::skip]
-pub static MORE: [Fault; 21] = [
+pub static MORE: [Fault; 22] = [
     fault(61, "the resolver fails", "resolve/resolver-failed", "Temporary failure", (1, "check the DNS"), reach::resolver_fails).apart(reach::own_resolver),
     fault(62, "no key given", "configure/no-key", "", (1, "private key"), no_key),
     fault(63, "forbidden by this machine", "connect/failed", "ermission denied", (1, "on this machine"), reach::no_route).apart(reach::prohibited),
@@ -44,6 +44,7 @@ pub static MORE: [Fault; 21] = [
     fault(83, "in the clear, silent", "tls/silent", "", (2, "a proxy in front"), silent_in_the_clear),
     fault(84, "in the clear, closed without a word", "dial/closed", "", (1, "a proxy"), closed_in_the_clear),
     fault(85, "in the clear, not Postgres", "tls/not-postgres", "SSH-2.0-OpenSSH", (1, "host and port"), foreign_in_the_clear),
+    fault(86, "the bastion's resolver is silent", "dial/resolver-silent", "Name or service not known", (1, "name servers"), unresolved).apart(reach::silent_resolver),
 ];
 
 /// All at once: each of them waits or starts a server, and together they take as long as the slowest.
@@ -56,9 +57,15 @@ fn sshd(world: &mut World, lines: &[&str]) {
     world.sshd(Bastion::builder().sshd_config(lines));
 }
 
+/// sshd looks a name up in its only thread, and answers nothing else meanwhile.
+fn unresolved(world: &mut World) {
+    sshd(world, &[]);
+    world.target().host = "orders.internal.example.com".parse().unwrap();
+}
+
 fn no_key(world: &mut World) {
     sshd(world, &[]);
-    world.request.key = None;
+    world.request.keys.clear();
 }
 
 fn revoked(world: &mut World) {
@@ -111,7 +118,7 @@ fn client_certificate(world: &mut World) {
 fn no_password(world: &mut World) {
     sshd(world, &[]);
     world.shared_cluster();
-    world.request.password = None;
+    world.request.postgres.password = None;
 }
 
 fn trusted_role(world: &mut World) {
@@ -139,7 +146,7 @@ fn closed_database(world: &mut World) {
     let cluster = world.shared_cluster();
     let name = cluster.new_name("database");
     cluster.sql(&format!("CREATE DATABASE {name} ALLOW_CONNECTIONS false"));
-    world.request.route.database.name = name;
+    world.login().database = name;
 }
 
 /// Without TLS the first word is the client's login, which is no reason to say that anybody took it.
@@ -164,7 +171,7 @@ fn foreign_in_the_clear(world: &mut World) {
 fn cut_at_questions(world: &mut World) {
     sshd(world, &[]);
     world.shared_cluster();
-    world.request.readiness = Readiness { replication: true, ..Readiness::default() };
+    world.request.postgres.readiness = Readiness { replication: true, ..Readiness::default() };
     let relay = world.relay_database();
     world.on(Stage::Ready, move || relay.cut());
 }

@@ -10,7 +10,7 @@ use lab::{Blackhole, Manners, Namespace, Peer};
 use crate::world::World;
 
 fn named(world: &mut World, name: &str) {
-    world.hop().host = name.parse().unwrap();
+    world.hop().at.host = name.parse().unwrap();
 }
 
 /// No route to anywhere.

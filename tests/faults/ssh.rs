@@ -91,7 +91,7 @@ pub fn key_unknown(world: &mut World) {
 
 pub fn user_missing(world: &mut World) {
     world.sshd(Bastion::builder());
-    "nobody-here".clone_into(&mut world.hop().user);
+    world.hop().user = Some("nobody-here".to_owned());
 }
 
 pub fn user_left_out(world: &mut World) {

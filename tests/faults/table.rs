@@ -50,7 +50,7 @@ pub static FAULTS: [Fault; 60] = [
     fault(25, "authorized_keys open to all", "authenticate/key-refused", DENIED, (4, "chmod 600"), ssh::open_to_all).of(Key),
     fault(26, "from= mismatch", "authenticate/key-refused", DENIED, (5, "from="), ssh::from_elsewhere).of(Key),
     fault(27, "the key type is disabled", "authenticate/key-refused", DENIED, (6, "PubkeyAcceptedAlgorithms"), ssh::key_type_disabled).of(Key),
-    fault(28, "too many tries", "authenticate/too-many-tries", "Too many authentication failures", (1, "MaxAuthTries"), ssh::too_many_tries),
+    fault(28, "too many tries", "authenticate/key-refused", "Too many authentication failures", (1, "authorized_keys"), ssh::too_many_tries),
     fault(29, "the key has not synced yet", "authenticate/key-refused", DENIED, (1, "or not yet"), ssh::not_synced_yet).heals(),
     fault(30, "AllowTcpForwarding no", "forward/prohibited", PROHIBITED, (4, "AllowTcpForwarding"), way::forwarding_off).of(Forward),
     fault(31, "DisableForwarding yes", "forward/prohibited", PROHIBITED, (5, "DisableForwarding"), way::forwarding_disabled).of(Forward),

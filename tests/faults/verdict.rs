@@ -121,6 +121,9 @@ fn here(fault: &Fault, distance: Distance) -> Verdict {
     verdict
 }
 
+/// The stages at which the user has not been named to the bastion.
+const BEFORE_THE_USER: [Stage; 5] = [Stage::Configure, Stage::Resolve, Stage::Connect, Stage::Handshake, Stage::HostKey];
+
 fn can_heal(code: &str) -> bool {
     let key = PrivateKey::generate_ed25519().unwrap().public();
     examples(&key).iter().any(|cause| format!("{}/{}", cause.stage(), cause.slug()) == code && cause.heals())
@@ -132,15 +135,15 @@ async fn walked(fault: &Fault, world: &mut World) -> Verdict {
     let on = Mutex::new(world.on.take());
     let held = on.lock().unwrap().as_ref().is_some_and(|(stage, _)| *stage == Stage::Hold);
     let observer = |event: &Event| match event {
-        Event::Waiting { stage, heard, .. } => {
-            waits.lock().unwrap().push((*stage, heard.to_string()));
+        Event::Waiting { at, heard, .. } => {
+            waits.lock().unwrap().push((at.stage, heard.to_string()));
             if let Some(mend) = mend.lock().unwrap().take() {
                 std::thread::spawn(mend);
             }
         }
-        Event::Started { stage } => {
+        Event::Started { at } => {
             // In the walk's own task, so that nothing is said in this stage before it is done.
-            if let Some((_, act)) = on.lock().unwrap().take_if(|(on, _)| on == stage) {
+            if let Some((_, act)) = on.lock().unwrap().take_if(|(on, _)| *on == at.stage) {
                 act();
             }
         }
@@ -163,15 +166,15 @@ async fn walked(fault: &Fault, world: &mut World) -> Verdict {
     if let (End::Heals, Err(diagnosis)) = (fault.end, &ended) {
         verdict.wrong.push(format!("it has to end in success: {diagnosis}"));
     }
-    if let Some(bastion) = world.bastion.as_ref().filter(|_| fault.end == End::Fails && fault.stage() <= Stage::HostKey) {
+    if let Some(bastion) = world.bastion.as_ref().filter(|_| fault.end == End::Fails && BEFORE_THE_USER.contains(&fault.stage())) {
         let told = bastion.logins().len() + bastion.failed_logins().len() + bastion.unknown_users().len();
         if told > 0 {
             verdict.wrong.push("the bastion heard of the user before it was trusted".to_owned());
         }
     }
-    // The one more is who holds the only place, where there is but one.
+    // The one more is who holds the only place, where there is but one; or who looks whether the bastion is there.
     if let Some(tries) = world.bastion.as_ref().map(|bastion| bastion.connections()).filter(|_| fault.end == End::Fails)
-        && tries > 1 + usize::from(fault.code.ends_with("too-many-startups"))
+        && tries > 1 + usize::from(["handshake/too-many-startups", "dial/resolver-silent"].contains(&fault.code))
     {
         verdict.wrong.push(format!("the bastion was connected to {tries} times"));
     }

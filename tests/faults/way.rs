@@ -40,7 +40,7 @@ pub fn permitopen_other(world: &mut World) {
 
 pub fn name_unknown(world: &mut World) {
     world.sshd(Bastion::builder());
-    world.request.route.database.host = "nowhere.invalid".parse().unwrap();
+    world.target().host = "nowhere.invalid".parse().unwrap();
 }
 
 pub fn refused(world: &mut World) {
@@ -62,7 +62,7 @@ pub fn reset(world: &mut World) {
 
 pub fn unreachable(world: &mut World) {
     world.sshd(Bastion::builder());
-    world.request.route.database.host = "203.0.113.7".parse().unwrap();
+    world.target().host = "203.0.113.7".parse().unwrap();
 }
 
 pub fn killed(world: &mut World) {

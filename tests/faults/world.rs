@@ -7,9 +7,9 @@ use std::time::Duration;
 
 use bastion::check::{Patience, Request};
 use bastion::key::{HostKeys, PrivateKey};
-use bastion::path::route::{Bastion as Hop, Database, Port, Route};
+use bastion::path::route::{Address, Hop, Login, Port, Route, Target};
 use bastion::path::stage::Stage;
-use bastion::postgres::{Readiness, SslMode, TlsSettings};
+use bastion::postgres::{SslMode, TlsSettings};
 use bastion::secret::Secret;
 use bastion::ssh::known_hosts;
 use lab::{Authority, Bastion, BastionBuilder, ClientKey, Flavour, KeyType, Peer, Postgres, PostgresBuilder, Relay};
@@ -42,19 +42,13 @@ impl Distance {
             Self::Near => 3,
             Self::Far => 12,
         });
-        Patience {
-            resolve: limit,
-            connect: limit,
-            handshake: limit,
-            authenticate: limit,
-            dial: limit,
-            tls: limit,
-            login: limit,
-            ready: limit,
-            keepalive: limit / 4,
-            keepalive_answer: limit / 2,
-            ..Patience::DEFAULT
+        let mut patience = Patience::DEFAULT;
+        let Patience { resolve, connect, handshake, authenticate, dial, tls, login, ready, .. } = &mut patience;
+        for stage in [resolve, connect, handshake, authenticate, dial, tls, login, ready] {
+            *stage = limit;
         }
+        (patience.keepalive, patience.keepalive_answer) = (limit / 4, limit / 2);
+        patience
     }
 }
 
@@ -76,22 +70,13 @@ impl World {
     /// A request whose bastion and database do not exist yet.
     pub fn new(distance: Distance) -> Self {
         let nowhere = Port::try_from(9).unwrap();
-        let bastion = Hop { host: "127.0.0.1".parse().unwrap(), port: nowhere, user: USER.to_owned(), host_keys: HostKeys::Any };
-        let database = Database {
-            host: lab::DATABASE_HOST.parse().unwrap(),
-            port: nowhere,
-            user: lab::ROLE.to_owned(),
-            name: lab::DATABASE.to_owned(),
-        };
-        let request = Request {
-            route: Route { bastion: Some(bastion), database },
-            key: Some(Arc::new(PrivateKey::generate_ed25519().unwrap())),
-            password: Some(Secret::from(PASSWORD)),
-            tls: TlsSettings::new(SslMode::Require, None, None).unwrap(),
-            readiness: Readiness::default(),
-            until: None,
-            timeout: TIMEOUT,
-        };
+        let hop = Hop::new(Address::new("127.0.0.1".parse().unwrap(), nowhere), USER, HostKeys::Any);
+        let login = Login { user: lab::ROLE.to_owned(), database: lab::DATABASE.to_owned() };
+        let target = Target::Postgres { at: Address::new(lab::DATABASE_HOST.parse().unwrap(), nowhere), login: Some(login) };
+        let mut request = Request::new(Route::new(vec![hop], target));
+        request.keys = vec![Arc::new(PrivateKey::generate_ed25519().unwrap())];
+        request.postgres.password = Some(Secret::from(PASSWORD));
+        request.timeout = TIMEOUT;
         Self { request, patience: distance.patience(), distance, key: None, bastion: None, on: None, mend: None, kept: Vec::new() }
     }
 
@@ -100,12 +85,12 @@ impl World {
     }
 
     pub fn hop(&mut self) -> &mut Hop {
-        self.request.route.bastion.as_mut().unwrap()
+        &mut self.request.route.hops[0]
     }
 
     /// The bastion is that port of loopback, and nothing delays it.
     pub fn bastion_at(&mut self, number: u16) {
-        self.hop().port = port(number);
+        self.hop().at.port = port(number);
     }
 
     /// As [`World::bastion_at`], as far away as everything is.
@@ -139,10 +124,10 @@ impl World {
         let bastion = Arc::new(builder.add_host(lab::DATABASE_HOST, "127.0.0.1").start().unwrap());
         let key = bastion.client_key(KeyType::Ed25519).unwrap();
         bastion.authorize(USER, &[&key.public_key]).unwrap();
-        self.request.key = Some(Arc::new(PrivateKey::parse(&Secret::from(key.private_key.as_str()), None).unwrap()));
+        self.request.keys = vec![Arc::new(PrivateKey::parse(&Secret::from(key.private_key.as_str()), None).unwrap())];
         self.key = Some(key);
         let hop = self.hop();
-        hop.host_keys = known_hosts::from_texts(&[&bastion.host_public_key().unwrap()], &hop.host, hop.port).unwrap();
+        hop.host_keys = known_hosts::from_texts(&[&bastion.host_public_key().unwrap()], &hop.at.host, hop.at.port).unwrap();
         self.bastion = Some(Arc::clone(&bastion));
         bastion
     }
@@ -154,12 +139,24 @@ impl World {
 
     /// The database is that port, as the bastion sees it, and nothing delays it.
     pub fn database_at(&mut self, number: u16) {
-        self.request.route.database.port = port(number);
+        self.target().port = port(number);
+    }
+
+    /// Where the database is.
+    pub fn target(&mut self) -> &mut Address {
+        self.request.route.target.as_mut().unwrap().at_mut()
+    }
+
+    /// The login to the database.
+    pub fn login(&mut self) -> &mut Login {
+        let Some(Target::Postgres { login: Some(login), .. }) = &mut self.request.route.target else { panic!("no login") };
+        login
     }
 
     /// A relay in front of the database.
     pub fn relay_database(&mut self) -> Arc<Relay> {
-        let relay = Arc::new(self.relay(self.request.route.database.port.get()));
+        let number = self.target().port.get();
+        let relay = Arc::new(self.relay(number));
         self.database_at(relay.port());
         self.keep(Arc::clone(&relay));
         relay
@@ -172,7 +169,10 @@ impl World {
 
     /// Nothing is tried again.
     pub fn hurry(&mut self) {
-        self.patience = Patience { reach_window: Duration::ZERO, key_window: Duration::ZERO, open_window: Duration::ZERO, ..self.patience };
+        let Patience { reach_window, key_window, open_window, .. } = &mut self.patience;
+        for window in [reach_window, key_window, open_window] {
+            *window = Duration::ZERO;
+        }
     }
 
     /// Does this when the check waits.
@@ -209,16 +209,16 @@ impl World {
 
     fn use_cluster(&mut self, cluster: &Cluster) {
         self.database_behind(cluster.postgres.port());
-        self.request.tls = TlsSettings::new(SslMode::VerifyFull, Some(&cluster.authority.pem()), None).unwrap();
+        self.request.postgres.tls = TlsSettings::new(SslMode::VerifyFull, Some(&cluster.authority.pem()), None).unwrap();
     }
 
     /// Logs in as this role from now on.
     pub fn role(&mut self, name: &str) {
-        name.clone_into(&mut self.request.route.database.user);
+        name.clone_into(&mut self.login().user);
     }
 
     pub fn sslmode(&mut self, mode: SslMode) {
-        self.request.tls = TlsSettings::new(mode, None, None).unwrap();
+        self.request.postgres.tls = TlsSettings::new(mode, None, None).unwrap();
     }
 
     fn far(&mut self, number: u16) -> u16 {

@@ -1,5 +1,6 @@
 //! All words for a person about what is wrong with a path: summary, meaning, what to do. One place for all of them.
 
+mod peer;
 mod postgres;
 mod reach;
 mod ssh;
@@ -15,10 +16,19 @@ use crate::key::PublicKey;
 pub struct Scene<'a> {
     /// The walked route.
     pub route: &'a Route,
-    /// The key that was offered to the bastion.
+    /// The leg that failed.
+    pub leg: usize,
+    /// The key that is offered on that leg.
     pub public_key: Option<&'a PublicKey>,
     /// What was heard.
     pub heard: &'a Heard,
+}
+
+impl Scene<'_> {
+    /// The role and the database; empty where nobody logs in, and then no words speak of them.
+    fn login(&self) -> (&str, &str) {
+        self.route.login().map_or(("", ""), |login| (login.user.as_str(), login.database.as_str()))
+    }
 }
 
 /// The words of one cause.
@@ -64,17 +74,20 @@ impl Cause {
                 words
             }
             _ if matches!(self, Self::Interrupted { .. }) => self.ended_words(),
-            Stage::Configure | Stage::Resolve | Stage::Connect => self.reach_words(scene),
-            Stage::Handshake | Stage::HostKey => self.handshake_words(scene),
+            Stage::Configure => self.configure_words(),
+            Stage::Resolve | Stage::Connect => self.reach_words(scene),
+            Stage::Handshake => self.handshake_words(scene),
+            Stage::HostKey => self.host_key_words(scene),
             Stage::Authenticate => self.authenticate_words(scene),
-            Stage::Forward | Stage::Dial | Stage::Hold => self.forward_words(scene),
+            Stage::Forward | Stage::Hold => self.forward_words(scene),
+            Stage::Dial => self.dial_words(scene),
             Stage::Tls => self.tls_words(scene),
             Stage::Login => self.login_words(scene),
             Stage::Open | Stage::Ready => self.open_words(scene),
         }
     }
 
-    /// What stands under the broken hop of the picture, where the stage's usual words would claim too much.
+    /// What stands under the broken node of the picture, where the stage's usual words would claim too much.
     pub(super) const fn note(&self) -> Option<&'static str> {
         let note = match self {
             Self::ResolverSilent
@@ -83,19 +96,23 @@ impl Cause {
             | Self::AuthenticateSilent
             | Self::DialSilent
             | Self::PostgresSilent
+            | Self::TlsSilent
             | Self::LoginSilent
             | Self::HoldSilent => "no answer",
             Self::ResolverFailed => "not resolved",
-            Self::AuthenticateClosed | Self::DialClosed | Self::LoginBroken => "hung up",
+            Self::HandshakeClosed | Self::AuthenticateClosed | Self::DialClosed | Self::PostgresClosed | Self::LoginBroken => "hung up",
             Self::SecondFactor => "more asked for",
             Self::SessionLost => "session lost",
             Self::ForwardShortage => "no room",
             Self::DialNameUnknown => "no address",
+            Self::DialResolverSilent => "not resolved",
             Self::NotPostgres => "not Postgres",
             Self::TlsServerError => "an error",
-            Self::CertificateWrongName { .. } | Self::CertificateExpired | Self::CertificateUnknownIssuer | Self::CertificateBad => {
-                "certificate refused"
-            }
+            Self::CertificateWrongName { .. }
+            | Self::CertificateExpired
+            | Self::CertificateUnknownIssuer
+            | Self::CertificateNoRoot
+            | Self::CertificateBad => "certificate refused",
             Self::ServerUnproven => "not proven",
             Self::PasswordMissing => "password needed",
             Self::ReadyFailed => "not examined",

@@ -1,17 +1,22 @@
 //! Words about the database: TLS, login, opening, readiness.
 
+use super::peer::Peer;
 use super::{Scene, Words};
 use crate::path::cause::{Cause, Tried};
 use crate::path::finding::{Finding, quoted};
 
 impl Cause {
     pub(super) fn tls_words(&self, scene: Scene<'_>) -> Words {
-        let host = &scene.route.database.host;
         match self {
             Self::PostgresSilent => Words::new(
                 "The database accepts the connection and says nothing",
                 "The first message of Postgres got no answer in time.",
                 ["check the database's host and port".to_owned(), "look for a proxy in front, or a hung server".to_owned()],
+            ),
+            Self::PostgresClosed => Words::new(
+                "The database hangs up without a word",
+                "It accepted the connection and ended it before Postgres said anything.",
+                ["look for a proxy, a balancer or a connection limit in front of Postgres".to_owned(), "see Postgres's log".to_owned()],
             ),
             Self::NotPostgres => Words::new(
                 "The database's port does not speak Postgres",
@@ -23,7 +28,7 @@ impl Cause {
                 "Postgres answered that it does not speak TLS, and `sslmode` demands it.",
                 [
                     "turn TLS on: ssl = on, with a certificate and a key".to_owned(),
-                    "choose `sslmode = \"disable\"` knowingly: behind the bastion the password crosses in the clear".to_owned(),
+                    format!("choose `sslmode = \"disable\"` knowingly: {} the password crosses in the clear", crossed(scene)),
                 ],
             ),
             Self::TlsServerError => Words::new(
@@ -31,9 +36,37 @@ impl Cause {
                 "Postgres could not start this connection.",
                 ["see Postgres's log".to_owned()],
             ),
+            Self::ClientCertificateRefused => Words::new(
+                "The database refuses the client certificate",
+                "Postgres asks for a client certificate that its authority has signed.",
+                [
+                    "give a client certificate and its private key (`sslcert`, `sslkey`)".to_owned(),
+                    "have it signed by the authority in the server's ssl_ca_file".to_owned(),
+                ],
+            ),
+            Self::TlsSilent => Words::new(
+                "The database falls silent in the TLS handshake",
+                "It agreed to TLS and did not finish the handshake in time.",
+                [
+                    "large packets may be lost on the way: lower the MTU, and let ICMP \"fragmentation needed\" pass".to_owned(),
+                    "look for a proxy or a middlebox that stalls TLS".to_owned(),
+                    "a hung server: see Postgres's log".to_owned(),
+                ],
+            ),
+            Self::TlsFailed => Words::new(
+                "TLS with the database failed",
+                "Postgres agreed to TLS, and the handshake broke.",
+                ["look for a proxy or a middlebox that cuts TLS".to_owned(), "see Postgres's log".to_owned()],
+            ),
+            _ => self.certificate_words(scene),
+        }
+    }
+
+    fn certificate_words(&self, scene: Scene<'_>) -> Words {
+        match self {
             Self::CertificateWrongName { presented } => Words::new(
                 "The database's certificate is for another name",
-                format!("It is for {presented}, and the name asked for is `{host}`."),
+                format!("It is for {presented}, and the name asked for is `{}`.", Peer::of(scene).host),
                 [
                     "use a name in the certificate as the database's host".to_owned(),
                     "issue a certificate for that name".to_owned(),
@@ -50,37 +83,29 @@ impl Cause {
                 "None of the authorities in `sslrootcert` has signed it.",
                 ["give the right authority as `sslrootcert` (for RDS, the bundle of its region)".to_owned()],
             ),
+            Self::CertificateNoRoot => Words::new(
+                "The given authority is not a root",
+                "It has signed the database's certificate, and is itself signed by another. libpq and OpenSSL accept a root only.",
+                ["give the root that signed it as `sslrootcert`, or both in one text".to_owned()],
+            ),
             Self::CertificateBad => Words::new(
                 "The database's certificate cannot be used",
                 "It does not pass verification.",
                 ["issue a new certificate: X.509 v3, with the host name as a subject alternative name".to_owned()],
-            ),
-            Self::ClientCertificateRefused => Words::new(
-                "The database refuses the client certificate",
-                "Postgres asks for a client certificate that its authority has signed.",
-                [
-                    "give a client certificate and its private key (`sslcert`, `sslkey`)".to_owned(),
-                    "have it signed by the authority in the server's ssl_ca_file".to_owned(),
-                ],
-            ),
-            Self::TlsFailed => Words::new(
-                "TLS with the database failed",
-                "Postgres agreed to TLS, and the handshake broke.",
-                ["look for a proxy or a middlebox that cuts TLS".to_owned(), "see Postgres's log".to_owned()],
             ),
             _ => self.ended_words(),
         }
     }
 
     pub(super) fn login_words(&self, scene: Scene<'_>) -> Words {
-        let database = &scene.route.database;
+        let (user, _) = scene.login();
         match self {
             Self::PasswordRefused => Words::new(
                 "The database refuses the password",
                 "Postgres says the same for a wrong password and for a missing role.",
                 [
-                    format!("correct the password of `{}` (in a resource `password_wo`, with its version raised)", database.user),
-                    format!("create the role: CREATE ROLE {} LOGIN PASSWORD '…'", quoted(&database.user)),
+                    format!("correct the password of `{user}` (in a resource `password_wo`, with its version raised)"),
+                    format!("create the role: CREATE ROLE {} LOGIN PASSWORD '…'", quoted(user)),
                 ],
             ),
             Self::PasswordMissing => Words::new(
@@ -90,8 +115,8 @@ impl Cause {
             ),
             Self::RoleMissing => Words::new(
                 "The role does not exist",
-                format!("The server has no role `{}`.", database.user),
-                ["correct the role's name".to_owned(), format!("CREATE ROLE {} LOGIN;", quoted(&database.user))],
+                format!("The server has no role `{user}`."),
+                ["correct the role's name".to_owned(), format!("CREATE ROLE {} LOGIN;", quoted(user))],
             ),
             Self::EncryptionRequired => Words::new(
                 "The database takes TLS only",
@@ -139,8 +164,7 @@ impl Cause {
     }
 
     pub(super) fn open_words(&self, scene: Scene<'_>) -> Words {
-        let database = &scene.route.database;
-        let (user, name) = (&database.user, &database.name);
+        let (user, name) = scene.login();
         match self {
             Self::LoginForbidden => Words::new(
                 "The role may not log in",
@@ -181,7 +205,7 @@ impl Cause {
             Self::NotReady { findings, publication } => Words {
                 summary: "The database is not ready for its use",
                 means: findings.iter().map(Finding::means).collect::<Vec<_>>().join(" "),
-                remedies: findings.iter().map(|finding| finding.remedy(database, publication.as_deref())).collect(),
+                remedies: findings.iter().map(|finding| finding.remedy(user, publication.as_deref())).collect(),
             },
             Self::ReadyFailed => Words::new(
                 "The database could not be examined",
@@ -193,10 +217,19 @@ impl Cause {
     }
 }
 
+/// Where a password goes in the clear.
+fn crossed(scene: Scene<'_>) -> String {
+    if scene.route.is_direct() { "on the way to the database".to_owned() } else { format!("behind {}", Peer::of(scene).via) }
+}
+
 fn no_entry_words(tried: Tried, scene: Scene<'_>) -> Words {
-    let database = &scene.route.database;
-    let from = if scene.route.bastion.is_some() { "the bastion's private address" } else { "this machine's address" };
-    let line = |kind: &str| format!("{kind} {} {} <{from}>/32 scram-sha-256", database.name, database.user);
+    let (user, name) = scene.login();
+    let from = if scene.route.is_direct() {
+        format!("{}'s address", scene.route.vantage.phrase())
+    } else {
+        format!("{}'s private address", Peer::of(scene).via)
+    };
+    let line = |kind: &str| format!("{kind} {name} {user} <{from}>/32 scram-sha-256");
     match tried {
         Tried::Tls => Words::new(
             "The database admits no such connection",

@@ -1,20 +1,19 @@
 //! Words about the bastion: handshake, host key, authentication, forwarding and what the bastion dials.
 
-use super::reach::Peer;
+use super::peer::Peer;
 use super::{Scene, Words, whole};
 use crate::path::cause::Cause;
 use crate::path::heard::Heard;
-use crate::path::route::Endpoint;
 
 impl Cause {
     pub(super) fn handshake_words(&self, scene: Scene<'_>) -> Words {
-        let Peer { port, .. } = Peer::of(scene.route);
+        let Peer { name, port, .. } = Peer::of(scene);
         match self {
-            Self::HandshakeSilent => silent_words(port, scene.heard),
+            Self::HandshakeSilent => silent_words(&name, port, scene.heard),
             Self::NotSsh => Words::new(
                 "The bastion's port does not speak SSH",
                 format!("Something else answers on port {port}."),
-                ["point the bastion's port at sshd".to_owned()],
+                [format!("point {name}'s port at sshd")],
             ),
             Self::OldSsh => {
                 Words::new("The bastion speaks SSH 1 only", "SSH 1 is broken and is not spoken here.", ["upgrade sshd".to_owned()])
@@ -22,7 +21,7 @@ impl Cause {
             Self::NoCommonAlgorithm { what, ours, theirs } => Words::new(
                 "The bastion offers no common algorithm",
                 format!("No common {what}. The bastion offers: {theirs}. Offered here: {ours}."),
-                [format!("enable a modern one on the bastion: {}", modern(what)), "upgrade sshd".to_owned()],
+                [format!("enable a modern one on {name}: {}", modern(what)), "upgrade sshd".to_owned()],
             ),
             Self::TooManyStartups => Words::new(
                 "The bastion turns away new logins",
@@ -34,16 +33,31 @@ impl Cause {
                 "sshd's `PerSourcePenalties`: too many failed logins came from this address lately.",
                 ["wait a minute and apply again".to_owned(), "add this address to `PerSourcePenaltyExemptList` in sshd_config".to_owned()],
             ),
+            Self::HandshakeClosed => Words::new(
+                "The bastion hangs up in the key exchange",
+                "It said who it is, and ended the connection before the two sides had agreed on anything.",
+                [
+                    format!("sshd on {name} is being restarted, or has no memory or processes left: see its log"),
+                    "a balancer that drains its targets, or an intrusion filter (fail2ban), ends the connection".to_owned(),
+                ],
+            ),
             Self::HandshakeCorrupt => Words::new(
                 "The SSH handshake broke",
-                "What arrived does not fit what was agreed: the bytes were changed, cut or reordered on the way, or the server is faulty.",
-                ["distrust the path: try from another network".to_owned(), "see sshd's log on the bastion".to_owned()],
+                "What arrived does not fit what was agreed: the bytes were changed or reordered on the way, or the server is faulty.",
+                ["distrust the path: try from another network".to_owned(), format!("see sshd's log on {name}")],
             ),
             Self::NotStrict => Words::new(
                 "The bastion lacks strict key exchange",
                 "Without it, chacha20-poly1305 is open to the Terrapin attack (CVE-2023-48795).",
                 ["upgrade sshd to 9.6 or later, or enable aes256-gcm@openssh.com on it".to_owned()],
             ),
+            _ => self.ended_words(),
+        }
+    }
+
+    pub(super) fn host_key_words(&self, scene: Scene<'_>) -> Words {
+        let Peer { name, .. } = Peer::of(scene);
+        match self {
             Self::StrictStripped => Words::new(
                 "The bastion's signature does not fit what was exchanged",
                 "Its offer of strict key exchange is missing, too: somebody in between changes the messages, or it is a faulty old server. \
@@ -53,7 +67,12 @@ impl Cause {
             Self::HostKeyOtherType { presented } => Words::new(
                 "The bastion has no host key of a pinned kind",
                 format!("It has {}; none of the pinned keys is of that kind. That counts as a changed key.", kinds(presented)),
-                ["read the bastion's host keys on the bastion itself and pin one of them".to_owned(), "restore the pinned key".to_owned()],
+                [format!("read the host keys on {name} itself and pin one of them"), "restore the pinned key".to_owned()],
+            ),
+            Self::HostKeyWeak { signature } => Words::new(
+                "The bastion's host key signs in a way that is not safe",
+                format!("Its signature is `{signature}`, which was not agreed on; SHA-1 is not taken."),
+                ["upgrade sshd, or give it an ed25519 host key and pin that".to_owned()],
             ),
             Self::HostKeyChanged { presented } => Words::new(
                 "The bastion's host key is not the pinned one",
@@ -63,8 +82,9 @@ impl Cause {
                     presented.fingerprint()
                 ),
                 [
-                    "compare that fingerprint with the one shown on the bastion itself: ssh-keygen -lf /etc/ssh/ssh_host_ed25519_key.pub"
-                        .to_owned(),
+                    format!(
+                        "compare that fingerprint with the one shown on {name} itself: ssh-keygen -lf /etc/ssh/ssh_host_ed25519_key.pub"
+                    ),
                     format!("if they agree, pin it: {}", whole(presented)),
                     "if not, do not connect".to_owned(),
                 ],
@@ -72,14 +92,19 @@ impl Cause {
             Self::HostKeyRevoked { presented } => Words::new(
                 "The bastion presents a revoked host key",
                 format!("{} is marked `@revoked` among the pinned host keys.", presented.fingerprint()),
-                ["replace the key on the bastion and pin the new one".to_owned()],
+                [format!("replace the key on {name} and pin the new one")],
             ),
             _ => self.ended_words(),
         }
     }
 
     pub(super) fn authenticate_words(&self, scene: Scene<'_>) -> Words {
-        let user = scene.route.bastion.as_ref().map_or("", |bastion| bastion.user.as_str());
+        let Peer { name, .. } = Peer::of(scene);
+        let user = scene.route.hop(scene.leg).and_then(|hop| hop.user.as_deref()).unwrap_or_default();
+        let from = match scene.leg.checked_sub(1) {
+            Some(_) => format!("{}'s address", Peer::of(scene).via),
+            None => format!("{}'s address", scene.route.vantage.phrase()),
+        };
         let line = scene.public_key.map_or_else(|| "the public key's line".to_owned(), whole);
         match self {
             Self::KeyRefused => Words::new(
@@ -87,10 +112,10 @@ impl Cause {
                 "sshd says the same for six reasons.",
                 [
                     format!("the key is not in authorized_keys of `{user}` (or not yet, where keys are synced): {line}"),
-                    format!("the user `{user}` does not exist on the bastion"),
+                    format!("the user `{user}` does not exist on {name}"),
                     format!("`AllowUsers` or `AllowGroups` in sshd_config leaves `{user}` out"),
                     "authorized_keys or a folder above it is writable by others: chmod 600 the file, 700 its folder".to_owned(),
-                    "`from=` before the key does not include this machine's address".to_owned(),
+                    format!("`from=` before the key does not include {from}"),
                     "`PubkeyAcceptedAlgorithms` in sshd_config leaves out this kind of key".to_owned(),
                 ],
             ),
@@ -104,32 +129,30 @@ impl Cause {
                 "The key was accepted, and sshd asks for more (`AuthenticationMethods`). A program has no second factor.",
                 [format!("exempt `{user}` in a `Match User` block: AuthenticationMethods publickey")],
             ),
-            Self::TooManyTries => Words::new(
-                "The bastion counts too many tries",
-                "sshd's `MaxAuthTries` ended the session.",
-                ["raise `MaxAuthTries` in sshd_config: one key needs at most two tries".to_owned()],
-            ),
             Self::AuthenticateClosed => Words::new(
                 "The bastion hangs up during authentication",
                 "The session ended without a verdict on the key.",
-                ["see sshd's log on the bastion".to_owned(), "an intrusion filter (fail2ban) may block this address".to_owned()],
+                [format!("see sshd's log on {name}"), "an intrusion filter (fail2ban) may block this address".to_owned()],
             ),
             Self::AuthenticateSilent => Words::new(
                 "The bastion is silent during authentication",
                 "sshd took the key and did not answer in time.",
-                ["a slow PAM module, DNS or directory on the bastion: see sshd's log".to_owned(), "an overloaded bastion".to_owned()],
+                [format!("a slow PAM module, DNS or directory on {name}: see sshd's log"), "an overloaded bastion".to_owned()],
             ),
             _ => self.ended_words(),
         }
     }
 
     pub(super) fn forward_words(&self, scene: Scene<'_>) -> Words {
-        let database = &scene.route.database;
-        let target = Endpoint(&database.host, database.port);
-        let user = scene.route.bastion.as_ref().map_or("", |bastion| bastion.user.as_str());
+        let peer = Peer::of(scene);
+        let Peer { address: target, via, via_user: user, .. } = &peer;
         match self {
             Self::ForwardProhibited => Words::new(
-                "The bastion refuses to forward to the database",
+                peer.pick(
+                    "The bastion refuses to forward to the next one",
+                    "The bastion refuses to forward to the database",
+                    "The bastion refuses to forward to the target",
+                ),
                 "sshd says this for five settings. PermitTunnel plays no part.",
                 [
                     format!("authorized_keys of `{user}`: remove no-port-forwarding; after restrict add port-forwarding"),
@@ -142,17 +165,17 @@ impl Cause {
             Self::ForwardShortage => Words::new(
                 "The bastion has no room for another channel",
                 "sshd reports a resource shortage.",
-                ["look at memory and open files on the bastion".to_owned()],
+                [format!("look at memory and open files on {via}")],
             ),
             Self::SessionLost => Words::new(
                 "The SSH session ended under the check",
                 "It had been authenticated; then the bastion or the network dropped it.",
-                ["see sshd's log on the bastion".to_owned(), "apply again".to_owned()],
+                [format!("see sshd's log on {via}"), "apply again".to_owned()],
             ),
             Self::HoldLost => Words::new(
                 "The tunnel was lost",
                 "It was proven and in use; then the bastion or the network ended the SSH session.",
-                ["open it again".to_owned(), "see sshd's log on the bastion: a restart, a killed process or a limit".to_owned()],
+                ["open it again".to_owned(), format!("see sshd's log on {via}: a restart, a killed process or a limit")],
             ),
             Self::HoldSilent => Words::new(
                 "The tunnel fell silent",
@@ -160,45 +183,86 @@ impl Cause {
                 [
                     "open it again".to_owned(),
                     "a balancer or a NAT gateway that forgets idle connections: raise its idle limit".to_owned(),
-                    "the bastion was stopped, or lost its network".to_owned(),
+                    format!("{via} was stopped, or lost its network"),
                 ],
             ),
+            _ => self.ended_words(),
+        }
+    }
+
+    pub(super) fn dial_words(&self, scene: Scene<'_>) -> Words {
+        let peer = Peer::of(scene);
+        let Peer { server, whose, host, port, address: target, via, .. } = &peer;
+        match self {
             Self::DialNameUnknown => Words::new(
-                "The bastion cannot resolve the database's name",
-                format!("`{}` is looked up on the bastion, not here.", database.host),
+                peer.pick(
+                    "The bastion cannot resolve the next one's name",
+                    "The bastion cannot resolve the database's name",
+                    "The bastion cannot resolve the target's name",
+                ),
+                format!("`{host}` is looked up on {via}, not here."),
+                [format!("use a name that {via}'s VPC resolves, or the address"), format!("associate the private zone with {via}'s VPC")],
+            ),
+            Self::DialResolverSilent => Words::new(
+                "The bastion's resolver does not answer",
+                format!("`{host}` is looked up on {via}, which does nothing else meanwhile. Its resolver gave no answer."),
                 [
-                    "use a name that the bastion's VPC resolves, or the address".to_owned(),
-                    "associate the private zone with the bastion's VPC".to_owned(),
+                    format!("see the name servers in /etc/resolv.conf on {via}, and whether it reaches them (port 53)"),
+                    format!("a VPC without DNS: turn on its DNS support (enableDnsSupport) for {via}"),
+                    "use the address instead of the name".to_owned(),
                 ],
             ),
             Self::DialRefused => Words::new(
-                "The database refuses the bastion's connection",
-                format!("The bastion reached the machine, and nothing listens on {target}."),
-                ["correct the database's port".to_owned(), "start Postgres, and set its `listen_addresses`".to_owned()],
+                peer.pick(
+                    "The next bastion refuses the connection",
+                    "The database refuses the bastion's connection",
+                    "The target refuses the bastion's connection",
+                ),
+                format!("From {via} the machine was reached, and nothing listens on {target}."),
+                [
+                    format!("correct {}", peer.argument("port")),
+                    peer.pick("start sshd there", "start Postgres, and set its `listen_addresses`", "start it").to_owned(),
+                ],
             ),
             Self::DialUnreachable => Words::new(
-                "The bastion has no route to the database",
-                format!("From the bastion, {target} cannot be reached at all."),
-                ["route the bastion's subnet to the database's".to_owned(), "correct the database's host".to_owned()],
+                peer.pick(
+                    "The bastion has no route to the next one",
+                    "The bastion has no route to the database",
+                    "The bastion has no route to the target",
+                ),
+                format!("From {via}, {target} cannot be reached at all."),
+                [format!("route {via}'s subnet to {whose}"), format!("correct {}", peer.argument("host"))],
             ),
             Self::DialSilent => Words::new(
-                "The database does not answer the bastion",
+                peer.pick(
+                    "The next bastion does not answer",
+                    "The database does not answer the bastion",
+                    "The target does not answer the bastion",
+                ),
                 "A firewall on the way drops the packets; which one cannot be told from outside.",
                 [
-                    format!("admit the bastion's security group to port {} in the database's", database.port),
-                    format!("allow port {} in the egress rules of the bastion's security group", database.port),
-                    "correct the database's host: no machine may have that address".to_owned(),
+                    format!("admit {via}'s security group to port {port} in {whose}"),
+                    format!("allow port {port} in the egress rules of {via}'s security group"),
+                    format!("correct {}: no machine may have that address", peer.argument("host")),
                 ],
             ),
             Self::DialFailed => Words::new(
-                "The bastion cannot connect to the database",
-                format!("sshd tried {target} and failed."),
-                ["route the bastion's subnet to the database's".to_owned(), "see sshd's log on the bastion".to_owned()],
+                peer.pick(
+                    "The bastion cannot connect to the next one",
+                    "The bastion cannot connect to the database",
+                    "The bastion cannot connect to the target",
+                ),
+                format!("sshd on {via} tried {target} and failed."),
+                [format!("route {via}'s subnet to {whose}"), format!("see sshd's log on {via}")],
             ),
             Self::DialClosed => Words::new(
-                "The database's connection is closed without a word",
-                format!("{target} accepted the connection and ended it before Postgres said anything."),
-                ["look for a proxy, a balancer or a connection limit in front of Postgres".to_owned(), "see Postgres's log".to_owned()],
+                peer.pick(
+                    "The next bastion's connection is closed without a word",
+                    "The database's connection is closed without a word",
+                    "The target's connection is closed without a word",
+                ),
+                format!("{target} accepted the connection and ended it before {server} said anything."),
+                [format!("look for a proxy, a balancer or a connection limit in front of {server}"), format!("see {server}'s log")],
             ),
             _ => self.ended_words(),
         }
@@ -206,7 +270,7 @@ impl Cause {
 }
 
 /// Silence from the start, or in the midst of it.
-fn silent_words(port: u16, heard: &Heard) -> Words {
+fn silent_words(name: &str, port: u16, heard: &Heard) -> Words {
     Words::new(
         if heard.is_empty() { "The bastion accepts the connection and says nothing" } else { "The bastion falls silent in the handshake" },
         if heard.is_empty() {
@@ -215,7 +279,7 @@ fn silent_words(port: u16, heard: &Heard) -> Words {
             format!("What listens on port {port} began, and did not finish in time.")
         },
         [
-            "check that the bastion's port is sshd's".to_owned(),
+            format!("check that {name}'s port is sshd's"),
             "a balancer without a target that it can reach".to_owned(),
             "an overloaded or stopped sshd".to_owned(),
             "a middlebox that stalls the connection".to_owned(),

@@ -54,7 +54,7 @@ fn computed() -> Vec<Attribute> {
         Attribute::computed(
             "path",
             Hop::list(),
-            "The stages in order, up to the one that failed: `stage`, `status` (`passed`, `skipped` or `failed`), `note`.",
+            "The stages in order, up to the one that failed: `stage`, `hop` (where that leg of the path leads), `status` (`passed`, `skipped` or `failed`), `note`.",
         ),
         Attribute::computed("server_version", string(), "The server's version, such as `15.18`; null if the path does not hold."),
     ]

@@ -59,7 +59,7 @@ fn computed() -> Vec<Attribute> {
         Attribute::computed(
             "path",
             Hop::list(),
-            "The stages as they were proven, in order: `stage`, `status` (`passed` or `skipped`), `note`. Never a time, so that plans stay empty.",
+            "The stages as they were proven, in order: `stage`, `hop` (where that leg of the path leads), `status` (`passed` or `skipped`), `note`. Never a time, so that plans stay empty.",
         ),
     ]
 }

@@ -3,10 +3,10 @@
 use std::time::Duration;
 
 use super::Arguments;
-use crate::check::Request;
+use crate::check::{Postgres, Request};
 use crate::path::duration;
 use crate::path::heard::Heard;
-use crate::path::route::{Database, Port, Route};
+use crate::path::route::{Address, Login, Port, Route, Target};
 use crate::postgres::{Readiness, SslMode, TlsSettings, TlsSettingsError, is_table_name};
 use crate::provider::fault;
 use crate::provider::keyring::Keyring;
@@ -35,7 +35,7 @@ impl Arguments<'_> {
     /// Judges the values; those that are not known yet are not judged.
     pub(in crate::provider) fn judge(&self) -> Diagnostics {
         let mut diagnostics = Diagnostics::new();
-        database(self, &mut diagnostics);
+        target(self, &mut diagnostics);
         tls(self, &mut diagnostics);
         if let Attr::Known(tunnel) = self.key.tunnel {
             diagnostics.append(tunnel::judge(tunnel, &AttributePath::of("ssh_tunnel")));
@@ -48,32 +48,33 @@ impl Arguments<'_> {
     pub(in crate::provider) async fn request(&self, keyring: &Keyring) -> Result<Request, Diagnostics> {
         let mut diagnostics = Diagnostics::new();
         self.key.judge(&mut diagnostics);
-        let database = database(self, &mut diagnostics);
+        let target = target(self, &mut diagnostics);
         let tls = tls(self, &mut diagnostics);
         let timeout = timeout(self, &mut diagnostics);
         let readiness = readiness(self, &mut diagnostics);
-        let mut bastion = None;
+        let mut hop = None;
         if let Attr::Known(tunnel) = self.key.tunnel {
-            bastion = tunnel::parse(tunnel, &AttributePath::of("ssh_tunnel"), &mut diagnostics);
+            hop = tunnel::parse(tunnel, &AttributePath::of("ssh_tunnel"), &mut diagnostics);
         }
         if diagnostics.has_errors() {
             return Err(diagnostics);
         }
         let key = self.key.open(keyring).await?;
-        let (Some(database), Some(tls), Some(timeout), Some(readiness)) = (database, tls, timeout, readiness) else {
+        let (Some(target), Some(tls), Some(timeout), Some(readiness)) = (target, tls, timeout, readiness) else {
             return Err(fault("a path was to be walked with unknown values"));
         };
-        let route = Route { bastion, database };
-        Ok(Request { route, key, password: self.password.known().cloned(), tls, readiness, timeout, until: None })
+        let postgres = Postgres { password: self.password.known().cloned(), tls, readiness };
+        let (hops, keys) = (hop.into_iter().collect(), key.into_iter().collect());
+        Ok(Request { keys, postgres, timeout, ..Request::new(Route::new(hops, target)) })
     }
 }
 
-fn database(arguments: &Arguments<'_>, diagnostics: &mut Diagnostics) -> Option<Database> {
+fn target(arguments: &Arguments<'_>, diagnostics: &mut Diagnostics) -> Option<Target> {
     let host = tunnel::host(arguments.host, &AttributePath::of("host"), diagnostics);
     let port = tunnel::port(arguments.port, Port::POSTGRES, &AttributePath::of("port"), diagnostics);
     let user = name(arguments.user, "user", diagnostics);
-    let name = name(arguments.database, "database", diagnostics);
-    Some(Database { host: host?, port: port?, user: user?, name: name? })
+    let database = name(arguments.database, "database", diagnostics);
+    Some(Target::Postgres { at: Address::new(host?, port?), login: Some(Login { user: user?, database: database? }) })
 }
 
 fn name(value: &Attr<String>, attribute: &str, diagnostics: &mut Diagnostics) -> Option<String> {
@@ -133,6 +134,9 @@ fn tls(arguments: &Arguments<'_>, diagnostics: &mut Diagnostics) -> Option<TlsSe
                     "The certificate's authority is not given",
                     format!("`sslmode = \"{mode}\"` verifies the certificate: give its authority as `sslrootcert`, in PEM, or `system`."),
                 ),
+                TlsSettingsError::SystemNeedsVerifyFull => {
+                    ("sslrootcert", "The authority's certificate cannot be used", "\"system\" needs sslmode verify-full.".to_owned())
+                }
                 TlsSettingsError::RootCert(error) => ("sslrootcert", "The authority's certificate cannot be used", sentence(error)),
                 TlsSettingsError::ClientCert(error) => ("sslcert", "The client certificate cannot be used", sentence(error)),
                 TlsSettingsError::ClientKey(error) => {

@@ -5,6 +5,7 @@ pub mod json;
 pub mod msgpack;
 pub mod number;
 mod refinement;
+mod scalar;
 mod token;
 mod type_json;
 

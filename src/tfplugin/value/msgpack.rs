@@ -2,13 +2,12 @@
 
 use std::collections::BTreeMap;
 
-use bigdecimal::BigDecimal;
 use rmp::encode::{self as write, ByteBuf};
 
 use super::Value;
 use super::codec_error::{DecodeError, EncodeError, MAX_DEPTH, Problem, Trouble, quoted};
-use super::number::{self, Form};
 use super::refinement;
+use super::scalar::{decimal, length, put_number, put_raw, put_text, text};
 use super::token::{Reader, Token};
 use crate::tfplugin::schema::Type;
 
@@ -62,20 +61,6 @@ fn read(reader: &mut Reader<'_>, r#type: &Type, depth: usize) -> Result<Value, T
         (Type::Dynamic, Token::Array(2)) => read_dynamic(reader, depth),
         (Type::Dynamic, _) => Err(Problem::NotTyped.into()),
         (_, token) => Err(Problem::Mismatch { needed: r#type.kind(), found: token.kind() }.into()),
-    }
-}
-
-fn text(bytes: &[u8]) -> Result<&str, Problem> {
-    std::str::from_utf8(bytes).map_err(|_not_text| Problem::NotUtf8)
-}
-
-pub(super) fn decimal(token: &Token<'_>) -> Result<BigDecimal, Problem> {
-    match token {
-        Token::Int(int) => Ok((*int).into()),
-        Token::Uint(uint) => Ok((*uint).into()),
-        Token::Float(float) => number::from_float(*float),
-        Token::Str(bytes) => number::parse(text(bytes)?),
-        token => Err(Problem::Mismatch { needed: Type::Number.kind(), found: token.kind() }),
     }
 }
 
@@ -177,33 +162,6 @@ fn put(bytes: &mut ByteBuf, value: &Value, r#type: &Type, depth: usize) -> Resul
         }
         (Type::Dynamic, _) => return Err(Problem::NotTyped.into()),
         (r#type, value) => return Err(Problem::Mismatch { needed: r#type.kind(), found: value.kind() }.into()),
-    }
-    Ok(())
-}
-
-fn length(length: usize) -> Result<u32, Problem> {
-    u32::try_from(length).map_err(|_too_long| Problem::TooLong)
-}
-
-fn put_raw(bytes: &mut ByteBuf, raw: &[u8]) {
-    bytes.as_mut_vec().extend_from_slice(raw);
-}
-
-fn put_text(bytes: &mut ByteBuf, text: &str) -> Result<(), Problem> {
-    let Ok(_) = write::write_str_len(bytes, length(text.len())?);
-    put_raw(bytes, text.as_bytes());
-    Ok(())
-}
-
-pub(super) fn put_number(bytes: &mut ByteBuf, number: &BigDecimal) -> Result<(), Problem> {
-    match number::form(number)? {
-        Form::Int(int) => {
-            let Ok(_) = write::write_sint(bytes, int);
-        }
-        Form::Float(float) => {
-            let Ok(()) = write::write_f64(bytes, float);
-        }
-        Form::Text(digits) => put_text(bytes, &digits)?,
     }
     Ok(())
 }

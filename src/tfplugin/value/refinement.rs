@@ -5,7 +5,7 @@ use rmp::encode::{self as write, ByteBuf};
 use bigdecimal::BigDecimal;
 
 use super::codec_error::Problem;
-use super::msgpack::{decimal, put_number};
+use super::scalar::{decimal, put_number};
 use super::token::{Reader, Token};
 use super::{Refinement, Value};
 

@@ -4,6 +4,8 @@ use std::collections::BTreeMap;
 
 use proptest::prelude::*;
 
+use bigdecimal::BigDecimal;
+
 use super::*;
 use crate::tfplugin::value::Refinement;
 

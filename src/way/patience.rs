@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use ring::rand::SecureRandom;
 
-use super::sessions::REFUSAL_PAUSE;
+use super::sessions::{LINGER, REFUSAL_PAUSE};
 use crate::backoff::Backoff;
 use crate::path::stage::Stage;
 
@@ -18,6 +18,8 @@ const HANDSHAKE: Duration = Duration::from_secs(10);
 const AUTHENTICATE: Duration = Duration::from_secs(10);
 /// The bastion's own connect to the database: see [`CONNECT`].
 const DIAL: Duration = Duration::from_secs(10);
+/// resolv.conf's defaults are two tries of 5 s at each of three servers at the most: 30 s, of which [`DIAL`] is over.
+const LOOKUP: Duration = Duration::from_secs(25);
 /// One answer and a TLS handshake.
 const TLS: Duration = Duration::from_secs(10);
 /// SCRAM is milliseconds; LDAP and RADIUS behind Postgres may need seconds.
@@ -39,6 +41,7 @@ const OPEN_WINDOW: Duration = Duration::from_secs(60);
 ///
 /// [`Patience::DEFAULT`] is right for every path; another is for those who know theirs, and for tests.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[non_exhaustive]
 pub struct Patience {
     /// The resolver's answer.
     pub resolve: Duration,
@@ -48,8 +51,10 @@ pub struct Patience {
     pub handshake: Duration,
     /// sshd's verdict on the key.
     pub authenticate: Duration,
-    /// The channel to the database, sshd's permission included.
+    /// The channel to the next leg, sshd's permission included.
     pub dial: Duration,
+    /// As long again for a name, where the hop answers nothing else meanwhile: it waits for its resolver.
+    pub lookup: Duration,
     /// Postgres's answer to the request for TLS, and the handshake.
     pub tls: Duration,
     /// The login, until the database is open.
@@ -69,13 +74,14 @@ pub struct Patience {
 }
 
 impl Patience {
-    /// What [`check`](super::check()) gives; each number has its reason beside it in the source.
+    /// What a check gives; each number has its reason beside it in the source.
     pub const DEFAULT: Self = Self {
         resolve: RESOLVE,
         connect: CONNECT,
         handshake: HANDSHAKE,
         authenticate: AUTHENTICATE,
         dial: DIAL,
+        lookup: LOOKUP,
         tls: TLS,
         login: LOGIN,
         ready: READY,
@@ -96,7 +102,8 @@ impl Patience {
             Stage::Connect => self.connect,
             Stage::Handshake | Stage::HostKey => self.handshake,
             Stage::Authenticate => self.authenticate,
-            Stage::Forward | Stage::Dial => self.dial,
+            // Its answer, whether the hop is there, the hop's resolver.
+            Stage::Forward | Stage::Dial => self.dial * 2 + self.lookup,
             Stage::Tls => self.tls,
             Stage::Login | Stage::Open => self.login,
             Stage::Ready => self.ready,
@@ -105,10 +112,11 @@ impl Patience {
     }
 
     /// How long a stage may heal, and how it is tried.
-    pub(super) const fn healing(&self, stage: Stage) -> (Duration, Backoff) {
+    pub(crate) const fn healing(&self, stage: Stage) -> (Duration, Backoff) {
         let seconds = Duration::from_secs;
         match stage {
-            Stage::Authenticate => (self.key_window, Backoff::new(REFUSAL_PAUSE, seconds(8), seconds(10))),
+            // Those who failed together come back within the time that the session of the first one lingers.
+            Stage::Authenticate => (self.key_window, Backoff::new(REFUSAL_PAUSE, REFUSAL_PAUSE.saturating_add(LINGER), seconds(10))),
             Stage::Login | Stage::Open => (self.open_window, Backoff::new(seconds(1), seconds(2), seconds(8))),
             _ => (self.reach_window, Backoff::new(Duration::from_millis(500), seconds(1), seconds(8))),
         }
@@ -116,7 +124,7 @@ impl Patience {
 }
 
 /// An evenly drawn number. Without randomness the pauses are merely not jittered.
-pub(super) fn dice() -> u32 {
+pub(crate) fn dice() -> u32 {
     let mut bytes = [0; 4];
     match ring::rand::SystemRandom::new().fill(&mut bytes) {
         Ok(()) => u32::from_le_bytes(bytes),

@@ -12,7 +12,7 @@ use tokio::task::JoinSet;
 
 /// How many clients are carried at a time; those beyond wait in the kernel's queue. Terraform runs 10 operations at once by default, and a
 /// provider's own pool rarely has more than as many connections for each.
-pub const CLIENTS: usize = 128;
+const CLIENTS: usize = 128;
 
 /// How much is carried at once in each direction: an SSH packet's payload in OpenSSH.
 const PIECE: usize = 32 * 1024;
@@ -25,7 +25,7 @@ const SHORTAGE: Duration = Duration::from_millis(100);
 /// # Errors
 ///
 /// The operating system's.
-pub async fn listen() -> io::Result<(TcpListener, SocketAddr)> {
+pub(super) async fn listen() -> io::Result<(TcpListener, SocketAddr)> {
     let listener = TcpListener::bind((Ipv4Addr::LOCALHOST, 0)).await?;
     let address = listener.local_addr()?;
     Ok((listener, address))
@@ -34,7 +34,7 @@ pub async fn listen() -> io::Result<(TcpListener, SocketAddr)> {
 /// Joins every client of `listener` with a stream that `open` makes, or hangs up where it makes none. Never returns; dropping it ends all.
 ///
 /// Either side may end its half: the other half goes on until it ends too.
-pub async fn carry<O, F, S>(listener: TcpListener, open: O)
+pub(super) async fn carry<O, F, S>(listener: TcpListener, open: O)
 where
     O: Fn() -> F,
     F: Future<Output = Option<S>> + Send + 'static,
@@ -61,9 +61,11 @@ where
 
 async fn join<S: AsyncRead + AsyncWrite + Unpin>(mut client: TcpStream, opening: impl Future<Output = Option<S>>) {
     let _set = client.set_nodelay(true);
-    if let Some(mut stream) = opening.await {
-        // How a connection ends is for its two ends to judge.
-        let _carried = copy_bidirectional_with_sizes(&mut client, &mut stream, PIECE, PIECE).await;
+    if let Some(mut stream) = opening.await
+        && copy_bidirectional_with_sizes(&mut client, &mut stream, PIECE, PIECE).await.is_err()
+    {
+        // What was cut off is not to look complete: the client's end is a reset, too.
+        let _set = socket2::SockRef::from(&client).set_linger(Some(Duration::ZERO));
     }
 }
 
@@ -72,7 +74,9 @@ mod tests {
     use tokio::io::{AsyncReadExt, AsyncWriteExt};
 
     use super::*;
-    use crate::ssh::testing::LONG;
+
+    /// Far more than anything here takes, on the slowest machine.
+    const LONG: Duration = Duration::from_secs(20);
 
     /// A tunnel to a peer on loopback.
     async fn tunnel(to: SocketAddr) -> (SocketAddr, tokio::task::JoinHandle<()>) {

@@ -5,7 +5,7 @@
 //! -req` without extensions). For those there is a walk of our own here; what it does not understand, it refuses.
 
 use rustls::client::verify_server_cert_signed_by_trust_anchor;
-use rustls::crypto::WebPkiSupportedAlgorithms;
+use rustls::crypto::{WebPkiSupportedAlgorithms, ring};
 use rustls::pki_types::{CertificateDer, TrustAnchor, UnixTime};
 use rustls::server::ParsedCertificate;
 use rustls::{CertificateError, RootCertStore};
@@ -25,6 +25,8 @@ pub(super) struct Root {
     anchor: TrustAnchor<'static>,
     not_before: i64,
     not_after: i64,
+    /// Whether it has signed itself. OpenSSL ends a chain at no other, whoever gave it.
+    signs_itself: bool,
 }
 
 impl Root {
@@ -35,7 +37,9 @@ impl Root {
         let anchor = store.roots.pop()?;
         let (_, parsed) = X509Certificate::from_der(&der).ok()?;
         let (not_before, not_after) = (parsed.validity().not_before.timestamp(), parsed.validity().not_after.timestamp());
-        Some(Self { der, anchor, not_before, not_after })
+        let signs_itself = parsed.subject().as_raw() == parsed.issuer().as_raw()
+            && signed(&parsed, parsed.public_key().raw, &ring::default_provider().signature_verification_algorithms);
+        Some(Self { der, anchor, not_before, not_after, signs_itself })
     }
 
     const fn is_current(&self, now: i64) -> bool {
@@ -53,7 +57,23 @@ pub(super) struct Judge<'a> {
 impl Judge<'_> {
     /// Checks that `leaf` leads to a root, by way of any of `intermediates`.
     pub(super) fn verify(&self, leaf: &CertificateDer<'_>, intermediates: &[CertificateDer<'_>]) -> Result<(), CertificateProblem> {
-        let (current, outdated): (Vec<&Root>, Vec<&Root>) = self.roots.iter().partition(|root| root.is_current(self.seconds()));
+        let (anchors, others): (Vec<&Root>, Vec<&Root>) = self.roots.iter().partition(|root| root.signs_itself);
+        // What is given and signed by another may stand in the midst of a chain, as OpenSSL has it.
+        let chain: Vec<_> = intermediates.iter().chain(others.iter().map(|other| &other.der)).cloned().collect();
+        let answer = self.verify_with(&anchors, leaf, &chain);
+        if answer == Err(CertificateProblem::UnknownIssuer) && self.verify_with(&others, leaf, intermediates).is_ok() {
+            return Err(CertificateProblem::NoRoot);
+        }
+        answer
+    }
+
+    fn verify_with(
+        &self,
+        roots: &[&Root],
+        leaf: &CertificateDer<'_>,
+        intermediates: &[CertificateDer<'_>],
+    ) -> Result<(), CertificateProblem> {
+        let (current, outdated): (Vec<&Root>, Vec<&Root>) = roots.iter().copied().partition(|root| root.is_current(self.seconds()));
         let answer = self.leads_to(&current, leaf, intermediates);
         // Says which of the two it is, a root that is missing or one that is out of date: the remedies differ.
         if answer != Err(CertificateProblem::UnknownIssuer) || self.leads_to(&outdated, leaf, intermediates).is_err() {
@@ -70,7 +90,7 @@ impl Judge<'_> {
     fn leads_to(&self, roots: &[&Root], leaf: &CertificateDer<'_>, intermediates: &[CertificateDer<'_>]) -> Result<(), CertificateProblem> {
         let parsed = parse(leaf)?;
         if roots.iter().any(|root| root.der == *leaf) {
-            return self.in_time(&parsed);
+            return if serves(&parsed) { self.in_time(&parsed) } else { Err(not_for_servers()) };
         }
         if parsed.version() != X509Version::V3 || parsed.is_ca() {
             return self.walk(roots, &parsed, intermediates);
@@ -86,7 +106,7 @@ impl Judge<'_> {
         let authorities: Vec<X509Certificate<'_>> =
             intermediates.iter().filter_map(|der| parse(der).ok()).filter(|authority| may_issue(authority)).collect();
         if !serves(leaf) {
-            return Err(CertificateProblem::Other(Heard::from_text("it is not for use by a server")));
+            return Err(not_for_servers());
         }
         let mut subject = leaf;
         let mut forged = false;
@@ -125,14 +145,22 @@ impl Judge<'_> {
     }
 
     fn signed(&self, subject: &X509Certificate<'_>, issuer_key: &[u8]) -> bool {
-        let Some(algorithm) = signature_algorithm(subject.as_raw()) else { return false };
-        let Some(key) = PublicKey::from_spki(issuer_key) else { return false };
-        self.algorithms.all.iter().any(|candidate| {
-            candidate.signature_alg_id().as_ref() == algorithm
-                && candidate.public_key_alg_id().as_ref() == key.algorithm
-                && candidate.verify_signature(key.bits, subject.tbs_certificate.as_ref(), &subject.signature_value.data).is_ok()
-        })
+        signed(subject, issuer_key, &self.algorithms)
     }
+}
+
+fn signed(subject: &X509Certificate<'_>, issuer_key: &[u8], algorithms: &WebPkiSupportedAlgorithms) -> bool {
+    let Some(algorithm) = signature_algorithm(subject.as_raw()) else { return false };
+    let Some(key) = PublicKey::from_spki(issuer_key) else { return false };
+    algorithms.all.iter().any(|candidate| {
+        candidate.signature_alg_id().as_ref() == algorithm
+            && candidate.public_key_alg_id().as_ref() == key.algorithm
+            && candidate.verify_signature(key.bits, subject.tbs_certificate.as_ref(), &subject.signature_value.data).is_ok()
+    })
+}
+
+fn not_for_servers() -> CertificateProblem {
+    CertificateProblem::Other(Heard::from_text("it is not for use by a server"))
 }
 
 /// A certificate's public key, taken apart.

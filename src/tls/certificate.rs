@@ -16,7 +16,7 @@ use super::peer_name;
 
 /// How much of a certificate is checked.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) enum Demand {
+pub enum Demand {
     /// Only that the server holds its key.
     Nothing,
     /// That it leads to a root.
@@ -47,7 +47,9 @@ impl Verifier {
         let error = match &problem {
             CertificateProblem::Expired => CertificateError::Expired,
             CertificateProblem::NotYetValid => CertificateError::NotValidYet,
-            CertificateProblem::UnknownIssuer | CertificateProblem::RootExpired => CertificateError::UnknownIssuer,
+            CertificateProblem::UnknownIssuer | CertificateProblem::RootExpired | CertificateProblem::NoRoot => {
+                CertificateError::UnknownIssuer
+            }
             CertificateProblem::WrongName { .. } => CertificateError::NotValidForName,
             CertificateProblem::BadSignature => CertificateError::BadSignature,
             CertificateProblem::Other(_) => CertificateError::ApplicationVerificationFailure,
@@ -153,89 +155,76 @@ impl ServerCertVerifier for Verifier {
 
 #[cfg(test)]
 mod tests {
-    use std::time::Duration;
-
     use rcgen::{DnType, ExtendedKeyUsagePurpose, date_time_ymd};
     use rustls::SupportedProtocolVersion;
     use rustls::version::{TLS12, TLS13};
-    use tokio::io::{AsyncReadExt, AsyncWriteExt};
+    use tokio::io::AsyncReadExt;
     use tokio_rustls::TlsAcceptor;
 
     use super::*;
-    use crate::postgres::error::TlsError;
-    use crate::postgres::negotiate::negotiate;
-    use crate::postgres::sslmode::{Encryption, SslMode};
-    use crate::postgres::testing::{Authority, Identity, odd_extension, self_signed};
-    use crate::postgres::tls::TlsSettings;
     use crate::secret::Secret;
+    use crate::tls::testing::{Authority, Identity, odd_extension, self_signed};
+    use crate::tls::{Bounded, HandshakeError, Roots, Trust, connect};
 
     const HOST: &str = "db.internal";
 
     struct Try<'a> {
         server: &'a Identity,
         roots: Option<String>,
-        mode: SslMode,
+        demand: Demand,
         host: &'a str,
         version: &'static SupportedProtocolVersion,
     }
 
     impl Try<'_> {
-        async fn run(&self) -> Result<String, TlsError> {
-            let (ours, mut theirs) = tokio::io::duplex(16 * 1024);
+        async fn run(&self) -> Result<String, HandshakeError> {
+            let (ours, theirs) = tokio::io::duplex(16 * 1024);
             let config = self.server.server(self.version, None);
             let server = async move {
-                let mut request = [0; 8];
-                theirs.read_exact(&mut request).await.unwrap();
-                theirs.write_all(b"S").await.unwrap();
                 // Refusing is the client's part here.
                 if let Ok(mut stream) = TlsAcceptor::from(config).accept(theirs).await {
                     let _closed = stream.read(&mut [0]).await;
                 }
             };
-            let settings = TlsSettings::new(self.mode, self.roots.as_deref(), None).unwrap();
+            let roots = self.roots.as_deref().map_or_else(Roots::default, |roots| Roots::from_pem(roots).unwrap());
+            let trust = Trust::new(self.demand, roots, None);
             let host = self.host.parse().unwrap();
             let client = async {
-                negotiate(ours, &settings, Encryption::Tls, &host, Duration::from_secs(10)).await.map(|secured| {
-                    let encrypted = secured.encrypted().unwrap();
-                    assert!(!encrypted.cipher_suite.is_empty() && secured.channel_binding().is_some());
-                    encrypted.to_string()
+                connect(Bounded::new(ours), &trust, &host, std::time::Duration::from_secs(10)).await.map(|secure| {
+                    assert!(!secure.encrypted().cipher_suite.is_empty() && secure.channel_binding().is_some());
+                    secure.encrypted().to_string()
                 })
             };
             tokio::join!(client, server).0
         }
     }
 
-    /// One certificate against `require` without roots, `require` with roots, `verify-ca` and `verify-full`, in both versions of TLS.
-    async fn table(server: &Identity, roots: &str, host: &str) -> [Result<(), TlsError>; 4] {
+    /// One certificate against each demand, in both versions of TLS.
+    async fn table(server: &Identity, roots: &str, host: &str) -> [Result<(), HandshakeError>; 3] {
         let mut rows = Vec::new();
         for version in [&TLS12, &TLS13] {
             let mut row = Vec::new();
-            for (mode, roots) in [
-                (SslMode::Require, None),
-                (SslMode::Require, Some(roots.to_owned())),
-                (SslMode::VerifyCa, Some(roots.to_owned())),
-                (SslMode::VerifyFull, Some(roots.to_owned())),
-            ] {
-                row.push(Try { server, roots, mode, host, version }.run().await.map(drop));
+            for (demand, roots) in [(Demand::Nothing, None), (Demand::Chain, Some(roots)), (Demand::Host, Some(roots))] {
+                row.push(Try { server, roots: roots.map(str::to_owned), demand, host, version }.run().await.map(drop));
             }
-            rows.push(<[_; 4]>::try_from(row).unwrap());
+            rows.push(<[_; 3]>::try_from(row).unwrap());
         }
         let [old, new] = <[_; 2]>::try_from(rows).unwrap();
         assert_eq!(old, new, "TLS 1.2 and 1.3 answer alike");
         new
     }
 
-    fn all(problem: CertificateProblem) -> [Result<(), TlsError>; 4] {
-        let refused = Err(TlsError::Certificate(problem));
-        [Ok(()), refused.clone(), refused.clone(), refused]
+    fn all(problem: CertificateProblem) -> [Result<(), HandshakeError>; 3] {
+        let refused = Err(HandshakeError::Certificate(problem));
+        [Ok(()), refused.clone(), refused]
     }
 
-    fn name_only(presented: &[&str]) -> [Result<(), TlsError>; 4] {
+    fn name_only(presented: &[&str]) -> [Result<(), HandshakeError>; 3] {
         let presented = presented.iter().map(|name| (*name).to_owned()).collect();
-        [Ok(()), Ok(()), Ok(()), Err(TlsError::Certificate(CertificateProblem::WrongName { presented }))]
+        [Ok(()), Ok(()), Err(HandshakeError::Certificate(CertificateProblem::WrongName { presented }))]
     }
 
-    const GOOD: [Result<(), TlsError>; 4] = [Ok(()), Ok(()), Ok(()), Ok(())];
+    const GOOD: [Result<(), HandshakeError>; 3] = [Ok(()), Ok(()), Ok(())];
 
     #[tokio::test]
     async fn names_are_verified_against_the_databases_host() {
@@ -264,6 +253,22 @@ mod tests {
         assert_eq!(table(&authority.server(&[HOST]), &both, HOST).await, GOOD);
         let forger = Authority::new("root");
         assert_eq!(table(&forger.version_1(HOST), &authority.pem(), HOST).await, all(CertificateProblem::BadSignature));
+    }
+
+    /// As libpq and OpenSSL have it; who uses the connection later would fail.
+    #[tokio::test]
+    async fn a_chain_ends_at_a_root_and_nowhere_else() {
+        let authority = Authority::new("root");
+        let below = authority.below("middle");
+        let server = below.sent_along(below.server(&[HOST]));
+        assert_eq!(table(&server, &below.pem(), HOST).await, all(CertificateProblem::NoRoot));
+        assert_eq!(table(&server, &format!("{}{}", below.pem(), authority.pem()), HOST).await, GOOD);
+        // What stands in the bundle need not be sent.
+        assert_eq!(table(&below.server(&[HOST]), &format!("{}{}", below.pem(), authority.pem()), HOST).await, GOOD);
+        let leaf = authority.server(&[HOST]);
+        assert_eq!(table(&leaf, &leaf.pem(), HOST).await, all(CertificateProblem::NoRoot));
+        let client_only = authority.server_with(&[HOST], |params| params.extended_key_usages.push(ExtendedKeyUsagePurpose::ClientAuth));
+        assert!(table(&client_only, &client_only.pem(), HOST).await[1].is_err());
     }
 
     #[tokio::test]
@@ -300,7 +305,7 @@ mod tests {
         let authority = Authority::new("root");
         let refused = |server: Identity| {
             let roots = authority.pem();
-            async move { Try { server: &server, roots: Some(roots), mode: SslMode::VerifyCa, host: HOST, version: &TLS13 }.run().await }
+            async move { Try { server: &server, roots: Some(roots), demand: Demand::Chain, host: HOST, version: &TLS13 }.run().await }
         };
         let marked = |change: fn(&mut rcgen::CertificateParams)| {
             authority.server_with(&[HOST], |params| {
@@ -309,41 +314,36 @@ mod tests {
             })
         };
         let odd = refused(marked(|params| params.custom_extensions.push(odd_extension()))).await;
-        assert!(matches!(odd, Err(TlsError::Certificate(CertificateProblem::Other(_)))), "{odd:?}");
+        assert!(matches!(odd, Err(HandshakeError::Certificate(CertificateProblem::Other(_)))), "{odd:?}");
         let client_only = refused(marked(|params| params.extended_key_usages.push(ExtendedKeyUsagePurpose::ClientAuth))).await;
-        assert!(matches!(client_only, Err(TlsError::Certificate(CertificateProblem::Other(_)))), "{client_only:?}");
+        assert!(matches!(client_only, Err(HandshakeError::Certificate(CertificateProblem::Other(_)))), "{client_only:?}");
         // A leaf that is no authority cannot vouch for another, whatever its name says.
         let leaf = authority.server_with(&[], |params| params.distinguished_name.push(DnType::CommonName, "middle"));
         let mut forged = Authority::new("middle").version_1(HOST);
         forged.chain.extend(leaf.chain);
-        assert_eq!(refused(forged).await, Err(TlsError::Certificate(CertificateProblem::UnknownIssuer)));
+        assert_eq!(refused(forged).await, Err(HandshakeError::Certificate(CertificateProblem::UnknownIssuer)));
     }
 
     #[tokio::test]
     async fn what_was_proven_is_noted() {
         let authority = Authority::new("root");
         let server = authority.server(&[HOST]);
-        let note = |mode, roots, version| Try { server: &server, roots, mode, host: HOST, version };
+        let note = |demand, roots, version| Try { server: &server, roots, demand, host: HOST, version };
         let roots = Some(authority.pem());
-        assert_eq!(note(SslMode::Require, None, &TLS13).run().await.unwrap(), "TLS 1.3, certificate not verified");
-        assert_eq!(note(SslMode::VerifyCa, roots.clone(), &TLS12).run().await.unwrap(), "TLS 1.2, verified certificate authority");
-        assert_eq!(note(SslMode::VerifyFull, roots, &TLS13).run().await.unwrap(), "TLS 1.3, verified db.internal");
+        assert_eq!(note(Demand::Nothing, None, &TLS13).run().await.unwrap(), "TLS 1.3, certificate not verified");
+        assert_eq!(note(Demand::Chain, roots.clone(), &TLS12).run().await.unwrap(), "TLS 1.2, verified certificate authority");
+        assert_eq!(note(Demand::Host, roots, &TLS13).run().await.unwrap(), "TLS 1.3, verified db.internal");
     }
 
     /// What a server that wants client certificates says to this client, in the handshake (TLS 1.2).
-    async fn with_client(server: &Identity, wants: &Authority, client: Option<&Identity>) -> Result<(), TlsError> {
-        let (ours, mut theirs) = tokio::io::duplex(16 * 1024);
+    async fn with_client(server: &Identity, wants: &Authority, client: Option<&Identity>) -> Result<(), HandshakeError> {
+        let (ours, theirs) = tokio::io::duplex(16 * 1024);
         let config = server.server(&TLS12, Some(wants));
-        let accept = async move {
-            let mut request = [0; 8];
-            theirs.read_exact(&mut request).await.unwrap();
-            theirs.write_all(b"S").await.unwrap();
-            TlsAcceptor::from(config).accept(theirs).await.is_ok()
-        };
-        let pair = client.map(|identity| (identity.pem(), Secret::from(identity.key_pem())));
-        let settings = TlsSettings::new(SslMode::Require, None, pair.as_ref().map(|(chain, key)| (chain.as_str(), key))).unwrap();
+        let accept = async move { TlsAcceptor::from(config).accept(theirs).await.is_ok() };
+        let client = client.map(|identity| crate::tls::Identity::from_pem(&identity.pem(), &Secret::from(identity.key_pem())).unwrap());
+        let trust = Trust::new(Demand::Nothing, Roots::default(), client);
         let host = HOST.parse().unwrap();
-        let connect = async { negotiate(ours, &settings, Encryption::Tls, &host, Duration::from_secs(10)).await.map(drop) };
+        let connect = async { connect(Bounded::new(ours), &trust, &host, std::time::Duration::from_secs(10)).await.map(drop) };
         let (answer, accepted) = tokio::join!(connect, accept);
         assert_eq!(answer.is_ok(), accepted);
         answer
@@ -356,7 +356,7 @@ mod tests {
         assert_eq!(with_client(&server, &authority, Some(&authority.client("me"))).await, Ok(()));
         for wrong in [None, Some(Authority::new("stranger").client("me"))] {
             let refused = with_client(&server, &authority, wrong.as_ref()).await;
-            assert!(matches!(refused, Err(TlsError::ClientCertificateRefused { .. })), "{refused:?}");
+            assert!(matches!(refused, Err(HandshakeError::ClientCertificateRefused { .. })), "{refused:?}");
         }
     }
 }
