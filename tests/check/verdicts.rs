@@ -15,7 +15,7 @@ use tokio_util::sync::CancellationToken;
 use crate::support::{Bench, LONG, SOON, USER, port, proven, ssh_at, walk, walk_all};
 
 async fn opened(request: Request) -> Opened {
-    open_tunnel(request, &Sessions::new(), &Silent, &CancellationToken::new()).await.ok().expect("no tunnel")
+    open_tunnel(request, &Sessions::new(), &Silent, &CancellationToken::new()).await.unwrap_or_else(|error| panic!("no tunnel: {error}"))
 }
 
 /// A request for a tunnel to a port of the bastion's own machine.
