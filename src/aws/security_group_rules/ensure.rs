@@ -53,10 +53,10 @@ pub struct Unfinished {
 }
 
 /// A change under way.
-pub(super) struct Work<'a> {
-    pub(super) calls: Calls<'a>,
-    pub(super) account: &'a Account,
-    pub(super) ours: Ours,
+struct Work<'a> {
+    calls: Calls<'a>,
+    account: &'a Account,
+    ours: Ours,
     entries: &'a [Entry],
     default: DefaultTags<'a>,
     surroundings: Surroundings,
@@ -65,7 +65,7 @@ pub(super) struct Work<'a> {
     there: Vec<Rule>,
     changed: bool,
     /// Marks of another object of the same owner that were written over, by rule: what a create that fails puts back.
-    pub(super) overwritten: BTreeMap<String, String>,
+    overwritten: BTreeMap<String, String>,
 }
 
 /// Creates what is desired. Nothing is removed, and no rule that another owner uses is changed but for a mark; if it fails, what was made is
@@ -77,7 +77,7 @@ pub(super) struct Work<'a> {
 pub async fn create(account: &Account, desired: &DesiredRules<'_>, cancelled: &CancellationToken) -> Result<Ensured, Refusal> {
     let _arrival = account.arrivals().begin(desired.group.as_str());
     let group = account.groups().of(desired.group);
-    let _turn = turn(&group, cancelled).await?;
+    let _turn = group.turn(cancelled).await?;
     let mut work = Work::begin(account, desired, &group, cancelled).await.map_err(|failed| failed.refusal)?;
     let done = match work.take_over_estate().await {
         Ok(()) => work.settle().await,
@@ -85,7 +85,7 @@ pub async fn create(account: &Account, desired: &DesiredRules<'_>, cancelled: &C
     };
     if let Err(failed) = done {
         if work.changed || cancelled.is_cancelled() {
-            undo::undo(&work, desired.group).await;
+            undo::undo(account, desired.group, &work.ours, &work.overwritten, cancelled).await;
         }
         return Err(failed.refusal);
     }
@@ -103,7 +103,7 @@ pub async fn update(account: &Account, desired: &DesiredRules<'_>, cancelled: &C
     let untouched = |refusal| Unfinished { refusal, observed: None };
     let _arrival = account.arrivals().begin(desired.group.as_str());
     let group = account.groups().of(desired.group);
-    let _turn = turn(&group, cancelled).await.map_err(untouched)?;
+    let _turn = group.turn(cancelled).await.map_err(untouched)?;
     let mut work = Work::begin(account, desired, &group, cancelled).await.map_err(|failed| untouched(failed.refusal))?;
     let done = match work.settle().await {
         Ok(()) => work.give_up().await,
@@ -112,14 +112,6 @@ pub async fn update(account: &Account, desired: &DesiredRules<'_>, cancelled: &C
     match done {
         Ok(()) => Ok(work.ensured()),
         Err(failed) => Err(Unfinished { refusal: failed.refusal, observed: work.changed.then(|| work.observed()) }),
-    }
-}
-
-/// Waits for a group's turn.
-pub(super) async fn turn<'a>(group: &'a Group, cancelled: &CancellationToken) -> Result<tokio::sync::MutexGuard<'a, ()>, Refusal> {
-    tokio::select! {
-        turn = group.turn.lock() => Ok(turn),
-        () = cancelled.cancelled() => Err(Failed::interrupted("ec2:DescribeSecurityGroupRules").refusal),
     }
 }
 

@@ -5,11 +5,14 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
 use tokio::time::Instant;
+use tokio_util::sync::CancellationToken;
 
 use super::id::GroupId;
 use super::ours::{Identity, Ours};
+use super::refuse::Failed;
 use super::rule::{Key, Rule};
 use crate::aws::Owner;
+use crate::path::refusal::Refusal;
 
 /// How long a listing serves further reads of the same group: those of one walk come within a second or two, and what somebody else
 /// changes meanwhile could as well have been changed a moment after the read.
@@ -73,6 +76,14 @@ impl Groups {
 }
 
 impl Group {
+    /// Waits for one's turn to change the group.
+    pub(super) async fn turn(&self, cancelled: &CancellationToken) -> Result<tokio::sync::MutexGuard<'_, ()>, Refusal> {
+        tokio::select! {
+            turn = self.turn.lock() => Ok(turn),
+            () = cancelled.cancelled() => Err(Failed::interrupted("ec2:DescribeSecurityGroupRules").refusal),
+        }
+    }
+
     /// Says that this process has changed the group, or may have.
     pub(super) fn outdate(&self) {
         self.memory().changes += 1;

@@ -5,7 +5,6 @@ use std::collections::BTreeMap;
 use tokio_util::sync::CancellationToken;
 
 use super::calls::Calls;
-use super::ensure::turn;
 use super::id::GroupId;
 use super::leave;
 use super::mark::{self, Claim, Mark};
@@ -69,7 +68,7 @@ pub async fn leftovers(account: &Account, group: &GroupId, cancelled: &Cancellat
 pub async fn release(account: &Account, group: &GroupId, owner: &Owner, cancelled: &CancellationToken) -> Result<Released, Refusal> {
     let told = |failed: Failed| failed.refusal;
     let remembered = account.groups().of(group);
-    let _turn = turn(&remembered, cancelled).await?;
+    let _turn = remembered.turn(cancelled).await?;
     let calls = Calls::new(account, group, &[], cancelled).await.map_err(told)?;
     let mut objects: BTreeMap<Option<crate::aws::ClaimId>, Vec<Rule>> = BTreeMap::new();
     for rule in existing(&calls).await.map_err(told)? {

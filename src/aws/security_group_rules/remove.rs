@@ -7,7 +7,6 @@ use tokio::time::Instant;
 use tokio_util::sync::CancellationToken;
 
 use super::calls::{Calls, Pauses};
-use super::ensure::turn;
 use super::id::GroupId;
 use super::leave;
 use super::leftovers::{Claimed, claimed};
@@ -62,7 +61,7 @@ pub async fn remove(account: &Account, group: &GroupId, ours: &Ours, cancelled: 
             () = cancelled.cancelled() => return Err(Failed::interrupted("ec2:RevokeSecurityGroupIngress").refusal),
         }
     }
-    let _turn = turn(&remembered, cancelled).await?;
+    let _turn = remembered.turn(cancelled).await?;
     // Who came meanwhile has left a mark. What a listing does not show any more may be there all the same.
     let mut now = calls.rules().await.map_err(told)?;
     now.extend(rules.into_iter().filter(|rule| !now.iter().any(|other| other.id == rule.id)).collect::<Vec<_>>());
