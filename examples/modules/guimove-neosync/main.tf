@@ -29,11 +29,13 @@ resource "bastion_authorized_keys" "neosync" {
   user        = bastion_ssh_tunnel_connection.neosync.user
   public_keys = bastion_ssh_tunnel_connection.neosync.public_keys
   permit_open = ["${var.database.host}:${var.database.port}"]
+  owner       = var.owner
 }
 
 # Open for Neosync's addresses and for the balancer's health checks, and to the database and S3: without S3 no key ever arrives.
 resource "bastion_security_group_rules" "bastion" {
   security_group_id = var.bastion.security_group_id
+  owner             = var.owner
 
   ingress = merge(
     { neosync = { port = var.bastion.port, peers = var.egress_addresses, description = "Neosync" } },

@@ -84,3 +84,9 @@ variable "rotation" {
   type        = number
   default     = 1
 }
+
+variable "owner" {
+  description = "Whose the key object and the rules are, such as neosync/prod: another name for each use of this module. A run that was killed is then taken up by the next one, whatever has changed meanwhile. Left out, an owner is drawn."
+  type        = string
+  default     = null
+}
