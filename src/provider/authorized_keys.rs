@@ -231,7 +231,14 @@ impl Resource for AuthorizedKeysResource {
         let object = kept.model.object(&account).ok_or_else(|| fault("an object without a key is in state"))?;
         let held = kept.model.held(&Memory::of(&kept.private));
         let left = interruptible(&call.cancelled, "s3:DeleteObject", object.leave(&held)).await;
-        left.map(|left| parting::told(&kept.model, &left)).map_err(|refusal| told(&refusal))
+        let mut warnings = left.map(|left| parting::told(&kept.model, &left)).map_err(|refusal| told(&refusal))?;
+        let Some(claim) = held.claim else { return Ok(warnings) };
+        let strays = call.cancelled.run_until_cancelled(tokio::time::timeout(ADVICE, object.strays(&claim))).await;
+        for stray in strays.and_then(Result::ok).and_then(Result::ok).unwrap_or_default() {
+            let forsaken = interruptible(&call.cancelled, "s3:DeleteObject", stray.forsake(&claim)).await;
+            warnings.append(forsaken.err().map_or_else(|| parting::stray(&stray), |refusal| told(&refusal)));
+        }
+        if warnings.has_errors() { Err(warnings) } else { Ok(warnings) }
     }
 
     async fn import(&self, call: &Call<Model>, id: &str) -> Result<(Kept<Model>, Diagnostics), Diagnostics> {
@@ -343,6 +350,9 @@ impl AuthorizedKeysResource {
         let compare = tokio::time::timeout(ADVICE, arguments::compare_keys(&object, given.as_deref(), &seen));
         if let Some(Ok(Some(warning))) = call.cancelled.run_until_cancelled(compare).await {
             diagnostics.append(warning);
+        }
+        if object.has_succeeded(&claim) {
+            diagnostics.append(parting::succeeded(&kept.model));
         }
         if apply.prior.is_none() {
             let namesakes = tokio::time::timeout(ADVICE, object.namesakes(content));

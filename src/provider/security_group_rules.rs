@@ -259,7 +259,7 @@ impl Resource for SecurityGroupRules {
         match room::create(&prepared.account, &prepared.desired(), &call.cancelled).await {
             Ok(ensured) => {
                 let model = done(apply.planned, &prepared, &ensured);
-                Applied::Done(Kept { model, private: apply.private }, notes::strangers(&prepared.group, &ensured.strangers))
+                Applied::Done(Kept { model, private: apply.private }, notes::ensured(&prepared.group, &ensured))
             }
             Err(refusal) => Applied::Nothing(prepared.refused(&refusal)),
         }
@@ -284,7 +284,7 @@ impl Resource for SecurityGroupRules {
         match room::update(&prepared.account, &prepared.desired(), &call.cancelled).await {
             Ok(ensured) => {
                 let model = done(apply.planned, &prepared, &ensured);
-                Applied::Done(Kept { model, private: apply.private }, Diagnostics::new())
+                Applied::Done(Kept { model, private: apply.private }, notes::unmarked(&ensured))
             }
             Err(Unfinished { refusal, observed: None }) => Applied::Nothing(prepared.refused(&refusal)),
             Err(Unfinished { refusal, observed: Some(observed) }) => {

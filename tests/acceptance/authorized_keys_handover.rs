@@ -229,3 +229,31 @@ fn a_login_that_a_killed_create_left_is_named_once_the_login_is_corrected() {
         cloud.settled();
     }
 }
+
+#[test]
+fn a_login_that_a_killed_move_left_goes_with_its_resource() {
+    for owner in [None, Some("neosync/prod")] {
+        let bucket = Bucket::new();
+        let cloud = &bucket.cloud;
+        let block = owner.map_or_else(|| bucket.block(), |owner| bucket.block().text("owner", owner));
+        cloud.settle(&[&block]);
+        cloud.write(&[&block.clone().text("user", "moved")]);
+        let written = cloud.aws.pause_after("PutObject");
+        cloud.kill_at(&written);
+        drop(written);
+        cloud.settle(&[&block]);
+        let said = cloud.apply(&[]).ok().unwrap();
+        assert_says(&said, &["Another login of this resource was removed too", "public-keys/moved.pub"]);
+        assert_eq!(cloud.aws.object_keys(&bucket.name).unwrap(), [""; 0]);
+    }
+}
+
+#[test]
+fn who_uses_the_name_of_another_owner_is_told_that_the_object_was_taken_over() {
+    let bucket = Bucket::new();
+    let block = bucket.block().text("owner", "same/name");
+    bucket.cloud.settle(&[&block]);
+    let twice = block.clone().named("twice");
+    let said = bucket.cloud.apply(&[&block, &twice]).ok().unwrap();
+    assert_says(&said, &["The object of the same owner was taken over", "give one of them a name of its own"]);
+}

@@ -114,6 +114,19 @@ fn a_lost_passphrase_stops_only_what_it_is_needed_for() {
 }
 
 #[test]
+fn a_destroy_needs_no_passphrase_at_all() {
+    let bench = Bench::new();
+    bench.settle(&[&bench.tunnel()]);
+    let without = bench.tunnel().set("key_pairs", "{ passphrase_wo = null, passphrase_wo_version = 1 }");
+    bench.write(&[&without]);
+    assert!(bench.terraform.settled().unwrap(), "nothing is to be encrypted");
+    let said = bench.apply(&[&without.clone().set("key_pairs", "{ passphrase_wo_version = 2 }")]).failed().unwrap();
+    assert_says(&said, &["No passphrase for the private keys"]);
+    bench.write(&[&without]);
+    destroy(&bench.terraform);
+}
+
+#[test]
 fn keys_survive_a_provider_that_dies_while_it_rotates() {
     let bench = Bench::new();
     bench.settle(&[&bench.tunnel()]);

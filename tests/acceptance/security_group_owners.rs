@@ -539,3 +539,40 @@ fn who_comes_while_another_process_leaves_has_the_rule_in_the_end() {
         assert!(other.settled().unwrap());
     }
 }
+
+#[test]
+fn rules_whose_marks_somebody_took_away_are_marked_again_or_left_and_said() {
+    let (cloud, group, block) = bench(&["10.0.0.1", "10.0.0.2"]);
+    let other = second_state(&cloud);
+    cloud.settle(&[&block]);
+    write_second(&cloud, &other, &[&block]);
+    other.apply().unwrap().ok().unwrap();
+    let strip = || {
+        for rule in cloud.aws.rules(&group) {
+            for key in rule.tags.keys().filter(|key| key.starts_with("bastion-owner/")) {
+                cloud.aws.untag_rule(&rule.id, key).unwrap();
+            }
+        }
+    };
+    strip();
+    let said = cloud.apply(&[&block.clone().set("ingress", ssh(&["10.0.0.1", "10.0.0.3"]))]).ok().unwrap();
+    assert_says(&said, &["Rules stay, because their marks are gone", "10.0.0.2/32"]);
+    assert_eq!(marks(&cloud, &group, "10.0.0.1/32").len(), 1, "what is wanted is marked again");
+    assert_eq!(peers(&cloud, &group), ["10.0.0.1/32", "10.0.0.2/32", "10.0.0.3/32"]);
+    strip();
+    let said = cloud.apply(&[]).ok().unwrap();
+    assert_says(&said, &["do not bear this resource's mark", "remove those by hand", "10.0.0.3/32"]);
+    assert!(other.settled().unwrap(), "the other state has lost nothing");
+}
+
+#[test]
+fn who_uses_the_name_of_another_owner_is_told_what_was_taken_over() {
+    let (cloud, group, block) = bench(&["10.0.0.1"]);
+    let other = second_state(&cloud);
+    let block = block.text("owner", "same/name");
+    cloud.settle(&[&block]);
+    write_second(&cloud, &other, &[&block]);
+    let said = other.apply().unwrap().ok().unwrap();
+    assert_says(&said, &["Rules of the same owner were taken over", "give one of them a name of its own", "10.0.0.1/32"]);
+    assert_eq!(peers(&cloud, &group), ["10.0.0.1/32"]);
+}

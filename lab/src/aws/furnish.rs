@@ -218,6 +218,11 @@ impl Aws {
         self.do_ec2("CreateTags", &[("ResourceId.1", rule), ("Tag.1.Key", key), ("Tag.1.Value", value)], "return").map(drop)
     }
 
+    /// Takes a tag off a rule, as somebody else would.
+    pub fn untag_rule(&self, rule: &str, key: &str) -> Result<()> {
+        self.do_ec2("DeleteTags", &[("ResourceId.1", rule), ("Tag.1.Key", key)], "return").map(drop)
+    }
+
     /// Does an EC2 call under the same rules as any client's, and reads one text out of the answer.
     fn do_ec2(&self, action: &str, parameters: &[(&str, &str)], wanted: &str) -> Result<String> {
         let pairs = parameters.iter().map(|(name, value)| ((*name).to_owned(), (*value).to_owned()));

@@ -5,6 +5,7 @@ use std::sync::{Arc, PoisonError};
 use aws_sdk_s3::Client;
 use tokio::sync::OnceCell;
 
+use super::claims::Claim;
 use super::content::{Content, Found};
 use super::leftovers::{Leftover, refused};
 use super::name::ObjectKey;
@@ -15,8 +16,11 @@ use crate::path::refusal::Refusal;
 /// How many of a prefix's newest objects are read, once in a process: what a killed run left is among them when the next run comes.
 const NEWEST: usize = 20;
 
-/// Objects with their keys, read when they are first asked for.
-pub(super) type Newest = Arc<OnceCell<Vec<(Leftover, Vec<PublicKey>)>>>;
+/// Objects with their keys.
+type Known = Vec<(Leftover, Vec<PublicKey>)>;
+
+/// The same, read when it is first asked for.
+pub(super) type Newest = Arc<OnceCell<Arc<Known>>>;
 
 impl AuthorizedKeys {
     /// Claimed objects beside this one that let one of the same keys in, if this process has made none of their claims.
@@ -25,11 +29,9 @@ impl AuthorizedKeys {
     ///
     /// S3's refusal of the listing; an object that cannot be read is left out.
     pub async fn namesakes(&self, content: &Content) -> Result<Vec<Leftover>, Refusal> {
-        let place = format!("{}/{}", self.bucket, self.key.prefix().as_str());
         let objects = self.account.objects();
-        let newest: Newest = objects.newest.lock().unwrap_or_else(PoisonError::into_inner).entry(place).or_default().clone();
         let ours = Found::read(content.as_str()).map(|found| found.keys).unwrap_or_default();
-        let known = newest.get_or_try_init(|| self.newest()).await?;
+        let known = self.known().await?;
         let namesakes = known.iter().filter(|(other, keys)| {
             let stranger = other.claims.iter().all(|claim| !objects.made(claim));
             stranger && other.key != self.key && keys.iter().any(|key| ours.contains(key))
@@ -37,7 +39,30 @@ impl AuthorizedKeys {
         Ok(namesakes.map(|(other, _)| other.clone()).collect())
     }
 
-    async fn newest(&self) -> Result<Vec<(Leftover, Vec<PublicKey>)>, Refusal> {
+    /// Whether a create of this process took the object over from another object of the same owner.
+    #[must_use]
+    pub fn has_succeeded(&self, claim: &Claim) -> bool {
+        self.account.objects().has_succeeded(claim)
+    }
+
+    /// Other objects that bear this very claim: a run that was killed while the login moved leaves such.
+    ///
+    /// # Errors
+    ///
+    /// S3's refusal of the listing.
+    pub async fn strays(&self, claim: &Claim) -> Result<Vec<Self>, Refusal> {
+        let known = self.known().await?;
+        let strays = known.iter().filter(|(other, _)| other.key != self.key && other.claims.holds(claim));
+        Ok(strays.map(|(other, _)| Self { key: other.key.clone(), ..self.clone() }).collect())
+    }
+
+    async fn known(&self) -> Result<Arc<Known>, Refusal> {
+        let place = format!("{}/{}", self.bucket, self.key.prefix().as_str());
+        let newest: Newest = self.account.objects().newest.lock().unwrap_or_else(PoisonError::into_inner).entry(place).or_default().clone();
+        newest.get_or_try_init(|| async { Ok(Arc::new(self.newest().await?)) }).await.cloned()
+    }
+
+    async fn newest(&self) -> Result<Known, Refusal> {
         let list = |client: Client| client.list_objects_v2().bucket(self.bucket.as_str()).prefix(self.key.prefix().as_str()).send();
         let page = call(&self.account, &self.bucket, list).await?.map_err(|answer| refused(&self.bucket, &answer))?;
         let mut keys: Vec<_> = page

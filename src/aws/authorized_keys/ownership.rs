@@ -198,10 +198,23 @@ impl AuthorizedKeys {
     ///
     /// S3's refusal.
     pub(super) async fn release(&self, owner: &Owner) -> Result<Left, Refusal> {
+        self.take_away(|claims| claims.without_owner(owner)).await
+    }
+
+    /// Takes one claim off the object, and removes it if there are no others.
+    ///
+    /// # Errors
+    ///
+    /// S3's refusal.
+    pub async fn forsake(&self, claim: &Claim) -> Result<Left, Refusal> {
+        self.take_away(|claims| claims.without(&Claims::of(claim))).await
+    }
+
+    async fn take_away(&self, without: impl Fn(&Claims) -> Claims) -> Result<Left, Refusal> {
         let mut last = None;
         for _ in 0..ROUNDS {
             let Some(Fetched { seen, claims, lines }) = self.fetch().await? else { return Ok(Left::Gone) };
-            let others = claims.without_owner(owner);
+            let others = without(&claims);
             if others == claims {
                 return Ok(Left::Foreign);
             }
@@ -294,6 +307,9 @@ impl AuthorizedKeys {
         if same && there.claims.holds(wanted.claim) {
             self.account.objects().note(wanted.claim);
             return Ok(None);
+        }
+        if there.claims.iter().any(|claim| claim.owner == wanted.claim.owner && claim.id != wanted.claim.id) {
+            self.account.objects().succeed(wanted.claim);
         }
         if same || others.is_empty() {
             Ok(Some(others.with(wanted.claim)))

@@ -6,7 +6,8 @@ use crate::path::refusal::{AccountReason, BucketReason, Reason, Refusal};
 
 impl AuthorizedKeys {
     /// `bucket/key`, as an import takes it.
-    pub(super) fn place(&self) -> String {
+    #[must_use]
+    pub fn place(&self) -> String {
         format!("{}/{}", self.bucket, self.key)
     }
 

@@ -33,6 +33,8 @@ pub(in crate::aws) struct Process {
     made: Mutex<HashSet<Claim>>,
     /// Claims that are being taken off, or were.
     leaving: watch::Sender<HashSet<Claim>>,
+    /// Claims that followed another one of the same owner.
+    succeeded: Mutex<HashSet<Claim>>,
     /// The newest objects of a bucket's prefix, as they were when they were first asked for.
     pub(super) newest: Mutex<HashMap<String, Newest>>,
 }
@@ -47,6 +49,15 @@ pub(super) enum Kind {
 impl Process {
     pub(super) fn note(&self, claim: &Claim) {
         self.made.lock().unwrap_or_else(PoisonError::into_inner).insert(claim.clone());
+    }
+
+    /// Notes that a claim has followed another one of the same owner.
+    pub(super) fn succeed(&self, claim: &Claim) {
+        self.succeeded.lock().unwrap_or_else(PoisonError::into_inner).insert(claim.clone());
+    }
+
+    pub(super) fn has_succeeded(&self, claim: &Claim) -> bool {
+        self.succeeded.lock().unwrap_or_else(PoisonError::into_inner).contains(claim)
     }
 
     /// Says that a claim is being taken off.

@@ -41,6 +41,10 @@ pub struct Ensured {
     pub held: Vec<Held>,
     /// Marked rules of owners that this process knows nothing of.
     pub strangers: Vec<Claimed>,
+    /// Rules that another object of the same owner had claimed: a predecessor, or somebody who uses the same name.
+    pub succeeded: Vec<Claimed>,
+    /// Rules that were recorded, are not wanted any more and bear no mark: they were left.
+    pub unmarked: Vec<Claimed>,
 }
 
 /// The group could not be brought to the desired state.
@@ -141,8 +145,14 @@ impl<'a> Work<'a> {
             let marks = mark::marks(rule);
             !marks.is_empty() && !marks.iter().any(|mark| self.group.has_met(&mark.owner))
         };
-        let strangers = self.there.iter().filter(strange).map(claimed).collect();
-        Ensured { held: self.observed().held, strangers }
+        let listed = |which: &dyn Fn(&Rule) -> bool| self.there.iter().filter(|rule| which(rule)).map(claimed).collect();
+        let wants = entry::wants(self.entries, &self.surroundings);
+        Ensured {
+            held: self.observed().held,
+            strangers: self.there.iter().filter(strange).map(claimed).collect(),
+            succeeded: listed(&|rule| self.overwritten.contains_key(&rule.id)),
+            unmarked: listed(&|rule| self.ours.remembers(rule) && wants.iter().all(|want| want.key != rule.key)),
+        }
     }
 
     fn plan(&self) -> (Vec<Want>, Plan) {

@@ -85,7 +85,7 @@ pub(super) fn observe(entries: &[Entry], surroundings: &Surroundings, there: &[R
 }
 
 fn held(label: String, rule: &Rule, ours: &Ours) -> Held {
-    Held { label, peer: rule.key.peer.clone(), rule_id: rule.id.clone(), owned: ours.owns(rule) }
+    Held { label, peer: rule.key.peer.clone(), rule_id: rule.id.clone(), owned: ours.owns(rule) || ours.remembers(rule) }
 }
 
 /// Puts a rule of ours that was not wanted where it fits: under its own name, else under one that says what passes. The entry's label.

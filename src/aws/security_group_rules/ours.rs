@@ -57,11 +57,20 @@ impl Ours {
         self.identity.iter().chain(&self.former)
     }
 
-    /// Whether a rule is held by this object: by its mark, or because it was recorded and bears nobody's mark any more.
+    /// Whether a rule is held by this object: by its mark, or by record alone where the object has never marked anything.
     pub(super) fn holds(&self, rule: &Rule) -> bool {
-        let marks = mark::marks(rule);
-        let marked = marks.iter().any(|mark| self.identities().any(|identity| identity.holds(mark)));
-        marked || (marks.is_empty() && self.recorded.contains_key(&rule.id))
+        let marked = mark::marks(rule).iter().any(|mark| self.identities().any(|identity| identity.holds(mark)));
+        marked || (self.remembers(rule) && !self.marks_its_rules())
+    }
+
+    /// Whether a rule was recorded as this object's and bears nobody's mark any more: somebody took the marks away, and whoever else had one
+    /// is unknown. It is marked again by a change, and never removed.
+    pub(super) fn remembers(&self, rule: &Rule) -> bool {
+        mark::marks(rule).is_empty() && self.recorded.contains_key(&rule.id)
+    }
+
+    fn marks_its_rules(&self) -> bool {
+        self.identities().any(|identity| identity.claim.is_some())
     }
 
     /// Whether this object is to remove a rule, or to leave it to others: it holds it, or has begun to leave it.

@@ -47,7 +47,7 @@ pub(super) fn plan(wants: &[Want], there: &[Rule], ours: &Ours, default: Default
             continue;
         };
         serving.insert(rule.id.as_str());
-        if mark::marks(rule).is_empty() && !ours.owns(rule) {
+        if mark::marks(rule).is_empty() && !ours.owns(rule) && !ours.remembers(rule) {
             continue;
         }
         let tagging = tagging(rule, want, ours, default);

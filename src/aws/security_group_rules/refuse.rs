@@ -93,7 +93,9 @@ impl Failed {
 fn peer(message: &str, group: &GroupId, entries: &[Entry]) -> Option<String> {
     let sources = entries.iter().flat_map(|entry| &entry.sources);
     let ids = sources.filter(|source| !matches!(source, Source::Peer(super::rule::Peer::Cidr(_)))).map(ToString::to_string);
-    ids.filter(|id| id != group.as_str()).find(|id| message.contains(id.as_str()))
+    // EC2 names a group of another account by its bare id.
+    let bare = |id: &String| id.rsplit('/').next().unwrap_or_default().to_owned();
+    ids.filter(|id| bare(id) != group.as_str()).find(|id| message.contains(&bare(id)))
 }
 
 #[cfg(test)]
@@ -109,7 +111,7 @@ mod tests {
             name: "ops".to_owned(),
             traffic: Traffic::new(Protocol::All, None).unwrap(),
             description: None,
-            sources: vec!["sg-11111111".parse().unwrap(), "10.0.0.0/8".parse().unwrap()],
+            sources: ["sg-11111111", "10.0.0.0/8", "123456789012/sg-22222222"].map(|source| source.parse().unwrap()).into(),
         };
         let failed = Failed::of(&answer, "ec2:AuthorizeSecurityGroupIngress", &"sg-1a2b3c4d".parse().unwrap(), &[entry]);
         (failed.kind, failed.refusal.code())
@@ -125,6 +127,11 @@ mod tests {
         assert_eq!(
             found("InvalidGroup.NotFound", "The security group 'sg-11111111' does not exist"),
             (Kind::Absent, "rules/peer-missing".to_owned())
+        );
+        assert_eq!(
+            found("InvalidGroup.NotFound", "The security group 'sg-22222222' does not exist"),
+            (Kind::Absent, "rules/peer-missing".to_owned()),
+            "EC2 names a group of another account by its bare id"
         );
         assert_eq!(found("InvalidSubnetID.NotFound", "…"), (Kind::Absent, "rules/peer-missing".to_owned()));
         assert_eq!(found("InvalidPermission.Duplicate", "…"), (Kind::Duplicate, "rules/raced".to_owned()));

@@ -168,7 +168,8 @@ impl BucketReason {
                 "The login belongs to another owner",
                 format!("`{object}` holds other lines than the ones wanted here, for {owners}. It was not touched."),
                 [
-                    "another `user`: one login has one set of keys".to_owned(),
+                    "another `user`: one login has one set of keys. Two logins that swap go by way of a third name, in two applies"
+                        .to_owned(),
                     "to take it over from them and overwrite it: `adopt = true`".to_owned(),
                     "a resource that is replaced create-first and gets other keys at once: a stable `owner` tells that it is the same"
                         .to_owned(),

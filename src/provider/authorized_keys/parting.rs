@@ -3,7 +3,7 @@
 use std::collections::BTreeSet;
 
 use super::{Model, at};
-use crate::aws::authorized_keys::{Left, Leftover};
+use crate::aws::authorized_keys::{AuthorizedKeys, Left, Leftover};
 use crate::path::refusal::Refusal;
 use crate::tfplugin::attribute_path::AttributePath;
 use crate::tfplugin::diagnostic::Diagnostics;
@@ -37,6 +37,30 @@ pub(super) fn told(model: &Model, left: &Left) -> Diagnostics {
         ),
         Left::Gone | Left::HandedOver | Left::Shared(_) => {}
     }
+    diagnostics
+}
+
+/// What is to be said of an object of this very resource under another login, which a run left that was killed while the login moved.
+pub(super) fn stray(object: &AuthorizedKeys) -> Diagnostics {
+    let mut diagnostics = Diagnostics::new();
+    let detail = format!(
+        "`{}` bore this resource's claim: a run was killed while the login moved there, or from there. The claim was taken off, and the object \
+         with it, unless others claim it too.",
+        object.place()
+    );
+    diagnostics.warning(AttributePath::of("user"), "Another login of this resource was removed too", detail);
+    diagnostics
+}
+
+/// What is to be said of an object that another one of the same owner had.
+pub(super) fn succeeded(model: &Model) -> Diagnostics {
+    let mut diagnostics = Diagnostics::new();
+    let detail = format!(
+        "`{}` was claimed by another object of the same `owner`: one that this one replaces, or whose state was lost. If it is another \
+         configuration that uses the same name, both now take the login from each other: give one of them a name of its own.",
+        model.id.known().map_or("", String::as_str)
+    );
+    diagnostics.warning(AttributePath::of("owner"), "The object of the same owner was taken over", detail);
     diagnostics
 }
 

@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use super::arguments::{HTTPS, NO_SYNC};
 use crate::aws::Account;
-use crate::aws::security_group_rules::{Claimed, Direction, GroupId, Observed, Removed};
+use crate::aws::security_group_rules::{Claimed, Direction, Ensured, GroupId, Observed, Removed};
 use crate::tfplugin::attribute_path::AttributePath;
 use crate::tfplugin::diagnostic::Diagnostics;
 
@@ -26,17 +26,42 @@ fn listed(rules: &[Claimed]) -> String {
     rules.iter().take(MOST).map(line).collect::<String>() + &more
 }
 
-/// After a create: marked rules whose owners this run knows nothing of.
-pub(super) fn strangers(group: &GroupId, strangers: &[Claimed]) -> Diagnostics {
+/// After a create: what it took over, and what it knows nothing of.
+pub(super) fn ensured(group: &GroupId, ensured: &Ensured) -> Diagnostics {
+    let mut warnings = strangers(group, &ensured.strangers);
+    if !ensured.succeeded.is_empty() {
+        let detail = format!(
+            "Another object of the same `owner` had them: one that this one replaces, or whose state was lost. If it is another configuration \
+             that uses the same name, both now take the rules from each other: give one of them a name of its own.\n{}",
+            listed(&ensured.succeeded)
+        );
+        warnings.warning(AttributePath::of("owner"), "Rules of the same owner were taken over", detail);
+    }
+    warnings
+}
+
+/// After an update: recorded rules that somebody took the marks from.
+pub(super) fn unmarked(ensured: &Ensured) -> Diagnostics {
+    let mut warnings = Diagnostics::new();
+    if !ensured.unmarked.is_empty() {
+        let detail =
+            format!("They bear no mark any more, so nobody knows who else uses them. Remove them by hand.\n{}", listed(&ensured.unmarked));
+        warnings.warning(AttributePath::of("security_group_id"), "Rules stay, because their marks are gone", detail);
+    }
+    warnings
+}
+
+/// Marked rules whose owners this run knows nothing of.
+fn strangers(group: &GroupId, strangers: &[Claimed]) -> Diagnostics {
     let mut warnings = Diagnostics::new();
     let Some(owner) = strangers.iter().flat_map(|rule| &rule.marks).map(|mark| &mark.owner).next() else { return warnings };
     warnings.warning(
         AttributePath::of("security_group_id"),
         "The group has rules of other owners",
         format!(
-            "They belong to resources that this run does not change, in this state or another; or to one whose creation was interrupted or \
-             whose state was lost, and then nothing else removes them:\n{}\n\nTo remove those that nobody claims any more, by their owner:\n\n  \
-             bastion leftovers {group} --owner {owner} --remove",
+            "Other resources may use them, in this state or in another: then all is well. Only if no resource has such an `owner`, because its \
+             creation was interrupted or its state was lost, nothing else removes them:\n{}\n\nOnce that is certain, they are removed by their \
+             owner:\n\n  bastion leftovers {group} --owner {owner} --remove",
             listed(strangers)
         ),
     );
@@ -63,11 +88,11 @@ pub(super) async fn removed(account: &Account, group: &GroupId, removed: &Remove
     }
     if !removed.superseded.is_empty() {
         let detail = format!(
-            "They were recorded as this resource's, and bear the marks of others now: another owner, or a newer object of the same one, has \
-             taken them over.\n{}",
+            "They were recorded as this resource's. By now they bear the marks of others, another owner or a newer object of the same one; or no \
+             mark at all, and then nobody knows who else uses them: remove those by hand.\n{}",
             listed(&removed.superseded)
         );
-        warnings.warning(at(), "Rules stay, because they were taken over", detail);
+        warnings.warning(at(), "Rules stay, because they do not bear this resource's mark", detail);
     }
     if removed.closed_egress(HTTPS) {
         let detail = "A rule that let TCP to port 443 out was removed. A bastion that syncs its keys from a bucket gets none without it; and \

@@ -15,18 +15,11 @@ const FIRST_ROTATION: i64 = 1;
 
 pub(super) fn validate(pairs: &KeyPairs, diagnostics: &mut Diagnostics) {
     let plain = pairs.allow_plaintext_in_state.known() == Some(&true);
-    let undecided = pairs.passphrase_wo.is_unknown() || pairs.allow_plaintext_in_state.is_unknown();
     if plain && !pairs.passphrase_wo.is_null() {
         diagnostics.error(
             at("allow_plaintext_in_state"),
             "Plain text and a passphrase are both asked for",
             "Give `passphrase_wo`, or `allow_plaintext_in_state = true`, not both.",
-        );
-    } else if !plain && !undecided && pairs.passphrase_wo.is_null() {
-        diagnostics.error(
-            at("passphrase_wo"),
-            "No passphrase for the private keys",
-            "Private keys are kept in state only encrypted: give `passphrase_wo`. If state is protected otherwise, `allow_plaintext_in_state = true` keeps them in plain text.",
         );
     }
     if pairs.passphrase_wo.known().is_some_and(|passphrase| passphrase.expose().is_empty()) {
@@ -35,6 +28,22 @@ pub(super) fn validate(pairs: &KeyPairs, diagnostics: &mut Diagnostics) {
     if pairs.rotation.known().is_some_and(|rotation| *rotation < FIRST_ROTATION) {
         diagnostics.error(at("rotation"), "The rotation is too low", "It starts at 1 and is raised to rotate.");
     }
+}
+
+/// Keys that are made or encrypted anew need a passphrase, unless they are to be kept in plain text. Nothing else does: neither a plan that
+/// leaves the keys alone, nor a destroy.
+fn require_passphrase(pairs: &KeyPairs) -> Result<(), Diagnostics> {
+    let plain = !matches!(pairs.allow_plaintext_in_state, Attr::Null | Attr::Known(false));
+    if plain || !pairs.passphrase_wo.is_null() {
+        return Ok(());
+    }
+    let mut diagnostics = Diagnostics::new();
+    diagnostics.error(
+        at("passphrase_wo"),
+        "No passphrase for the private keys",
+        "Private keys are kept in state only encrypted: give `passphrase_wo`. If state is protected otherwise, `allow_plaintext_in_state = true` keeps them in plain text.",
+    );
+    Err(diagnostics)
 }
 
 /// What a change does to the keys.
@@ -73,6 +82,7 @@ pub(super) async fn plan(
     warnings: &mut Diagnostics,
 ) -> Result<Keys, Diagnostics> {
     let Some((prior, private_key)) = generated_before(change.prior.as_ref()) else {
+        require_passphrase(pairs)?;
         return Ok(Keys::unknown());
     };
     if pairs.rotation.is_unknown() || pairs.passphrase_wo_version.is_unknown() || pairs.allow_plaintext_in_state.is_unknown() {
@@ -93,6 +103,7 @@ pub(super) async fn plan(
     if !intent.rotate && !intent.re_encrypt {
         return Ok(keys);
     }
+    require_passphrase(pairs)?;
     check_passphrase(keyring, private_key, prior, pairs, &intent).await?;
     let standby = standby(prior, &change.private)?;
     if intent.rotate {
@@ -153,9 +164,9 @@ fn way_out(prior: &Model) -> String {
     let rotation = number(before.and_then(|pairs| pairs.rotation.known()));
     let version = number(before.and_then(|pairs| pairs.passphrase_wo_version.known()));
     format!(
-        "If that is lost: set `rotation` (in state: {rotation}) and `passphrase_wo_version` (in state: {version}) back to what they were, and make new \
-         keys with `terraform apply -replace=ADDRESS`, which needs no passphrase, or go without with `terraform destroy`. Both public keys \
-         change, so the login is out until the bastion has the new ones."
+        "If that is lost: set `key_pairs` back to what it was, `rotation` (in state: {rotation}), `passphrase_wo_version` (in state: {version}) and \
+         `allow_plaintext_in_state` alike, and make new keys with `terraform apply -replace=ADDRESS`, which needs no old passphrase. Both \
+         public keys change, so the login is out until the bastion has the new ones. `terraform destroy -refresh=false` needs none of this."
     )
 }
 
@@ -167,12 +178,14 @@ const fn opener<'a>(pairs: &'a KeyPairs, intent: &Intent) -> (&'static str, &'a 
 pub(super) async fn make(keyring: &Keyring, prior: Option<&Model>, private: &Private, pairs: &KeyPairs) -> Result<Keys, Diagnostics> {
     let passphrase = pairs.passphrase_wo.known();
     let Some((prior, private_key)) = generated_before(prior) else {
+        require_passphrase(pairs)?;
         return keep(generate()?, generate()?, passphrase).await;
     };
     let intent = intent(prior, pairs);
     if !intent.rotate && !intent.re_encrypt {
         return Ok(Keys::of(prior));
     }
+    require_passphrase(pairs)?;
     check_passphrase(keyring, private_key, prior, pairs, &intent).await?;
     let (_, old) = opener(pairs, &intent);
     let open = async |text: &Secret<String>| {
