@@ -76,7 +76,10 @@ fn a_rename_hands_the_object_over() {
         cloud.aws.forget_calls();
         for name in [1, 2] {
             let said = cloud.apply(&[&block.clone().named(names[name])]).ok().unwrap();
-            assert!(said.contains("1 added, 0 changed, 1 destroyed") && !said.contains("The object"), "{said}");
+            assert!(
+                said.contains("1 added, 0 changed, 1 destroyed") && !said.contains("The object stays") && !said.contains("any more"),
+                "{said}"
+            );
             cloud.settled();
             let claims = [claim(&cloud.attributes(&format!("bastion_authorized_keys.{}", names[name])))];
             assert_eq!((bucket.deletes(), bucket.claims()), (0, claims.into()));
