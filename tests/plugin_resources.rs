@@ -167,7 +167,7 @@ async fn updating_and_deleting() {
         ..Default::default()
     };
     let gone = apply(&mut client, delete("a")).await;
-    assert_eq!((gone.new_state, gone.diagnostics), (null(), vec![]));
+    assert_eq!((gone.new_state, summaries(&gone.diagnostics)), (null(), vec![(WARNING, "Removed")]), "what was left in place is told");
     let stuck = apply(&mut client, delete("stuck")).await;
     assert_eq!((stuck.new_state, stuck.private), (state_of("stuck"), b"made".to_vec()));
     assert_eq!(summaries(&stuck.diagnostics), [(ERROR, "Stuck")]);

@@ -414,7 +414,9 @@ fn what_a_killed_update_was_about_to_leave_is_left_by_the_next() {
     let after = block(&group, &["10.0.0.2"]);
     cloud.write(&[&after]);
     // The first call of revocation only tries; the second is the last of the run.
-    cloud.kill_at(&cloud.aws.pause_before(On::action("RevokeSecurityGroupIngress").skip(1)));
+    let held = cloud.aws.pause_before(On::action("RevokeSecurityGroupIngress").skip(1));
+    cloud.kill_at(&held);
+    held.cut();
     assert_eq!(peers(&cloud, &group).len(), 2);
     assert_eq!(cloud.plans(ADDRESS), ["update"]);
     cloud.settle(&[&after]);
