@@ -166,6 +166,15 @@ fn as_tunnel(model: &Model) -> TunnelModel {
     }
 }
 
+fn refuse_both(diagnostics: &mut Diagnostics) {
+    diagnostics.error(
+        AttributePath::of("supplied_key"),
+        "Keys are both generated and supplied",
+        "Give `key_pairs` to have key pairs generated, or `supplied_key` to use a key of your own, not both. An argument that `ignore_changes` \
+         names stays as it is in state.",
+    );
+}
+
 impl Resource for SshTunnelConnection {
     type Model = Model;
 
@@ -183,11 +192,7 @@ impl Resource for SshTunnelConnection {
             diagnostics.error(AttributePath::of("name"), "The name is empty", "Give the tunnel a name.");
         }
         match (&config.key_pairs, &config.supplied_key) {
-            (Attr::Known(_), Attr::Known(_)) => diagnostics.error(
-                AttributePath::of("supplied_key"),
-                "Keys are both generated and supplied",
-                "Give `key_pairs` to have key pairs generated, or `supplied_key` to use a key of your own, not both.",
-            ),
+            (Attr::Known(_), Attr::Known(_)) => refuse_both(&mut diagnostics),
             (Attr::Null, Attr::Null) => diagnostics.error(
                 AttributePath::root(),
                 "No key is given",
@@ -202,6 +207,10 @@ impl Resource for SshTunnelConnection {
 
     fn judge(&self, config: &Model) -> Diagnostics {
         let mut diagnostics = tunnel::judge(&as_tunnel(config), &AttributePath::root());
+        // Both are there in a plan, too, if the one that was taken out of the configuration is ignored.
+        if config.key_pairs.known().is_some() && config.supplied_key.known().is_some() {
+            refuse_both(&mut diagnostics);
+        }
         if let Attr::Known(key) = &config.supplied_key {
             supplied::judge(key, &mut diagnostics);
         }

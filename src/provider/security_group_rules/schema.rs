@@ -12,7 +12,8 @@ pub(super) fn schema() -> Schema {
          marked, changed nor removed. Creating a resource removes nothing. Several resources may share a group; inline rules of an \
          `aws_security_group` may not, because they remove all others.\n\n\
          Everything but `security_group_id` is changed in place. What an update removes goes at the end of the run, when every other resource \
-         of the run that wants it has marked it.",
+         of the run that wants it has marked it. A destroy is done when Terraform says so: where Terraform destroys a resource before it creates \
+         or updates the one that takes its rules over, they are gone in between. `moved`, or `create_before_destroy`, avoids that.",
         vec![
             Attribute::required(
                 "security_group_id",

@@ -51,8 +51,11 @@ pub(super) async fn plan(
         warn_of_another(keyring, prior, key, warnings).await;
         return Ok(Keys::of(prior));
     }
+    // Only the version tells whether the key in state is kept.
+    let replaces = change.prior.as_ref().is_some_and(|prior| prior.supplied_key.known().is_some());
+    let undecided = replaces && key.private_key_wo_version.is_unknown();
     match &key.private_key_wo {
-        Attr::Known(text) if !(key.passphrase_wo.is_unknown() && key::is_encrypted(text)) => open(keyring, text, key).await,
+        Attr::Known(text) if !(undecided || (key.passphrase_wo.is_unknown() && key::is_encrypted(text))) => open(keyring, text, key).await,
         _ => Ok(Keys {
             public: [Attr::Unknown, Attr::Null],
             fingerprints: [Attr::Unknown, Attr::Null],
