@@ -158,7 +158,9 @@ impl Place {
     fn show_changes(&self) -> Result<()> {
         let changes = self.aws.calls().into_iter().filter(|call| call.service == "ec2" && !call.action.starts_with("Describe"));
         let changes: Vec<String> = changes.map(|call| call.action).collect();
-        ensure!(changes == ["AuthorizeSecurityGroupIngress", "RevokeSecurityGroupIngress"], "the group was changed by {changes:?}");
+        // The new rule, the mark on the old one that it leaves, a trial of its removal, and the removal.
+        let [authorize, revoke] = ["AuthorizeSecurityGroupIngress", "RevokeSecurityGroupIngress"];
+        ensure!(changes == [authorize, "CreateTags", revoke, revoke], "the group was changed by {changes:?}");
         line(&format!("The calls that changed it, in this order: {}", changes.join(", ")))
     }
 }
