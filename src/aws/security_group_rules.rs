@@ -13,6 +13,7 @@ mod depart;
 mod ensure;
 mod entry;
 mod group;
+mod handover;
 mod id;
 mod import;
 mod leave;

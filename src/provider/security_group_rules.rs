@@ -86,12 +86,11 @@ struct Prepared {
     entries: Vec<Entry>,
     ours: room::Ours,
     identity: Identity,
-    former_tags: BTreeSet<String>,
 }
 
 impl Prepared {
     fn desired(&self) -> DesiredRules<'_> {
-        DesiredRules { group: &self.group, entries: &self.entries, ours: &self.ours, former_tags: &self.former_tags }
+        DesiredRules { group: &self.group, entries: &self.entries, ours: &self.ours }
     }
 
     fn refused(&self, refusal: &Refusal) -> Diagnostics {
@@ -120,10 +119,7 @@ impl SecurityGroupRules {
         };
         let mut ours = apply.prior.as_ref().map(state::ours).unwrap_or_default();
         ours.former = ours.identity.replace(identity.clone()).filter(|former| *former != identity);
-        let tags = apply.prior.as_ref().and_then(|prior| prior.tags.known());
-        let now = &account.settings().default_tags;
-        let former_tags = tags.into_iter().flat_map(BTreeMap::keys).filter(|key| !now.contains_key(*key)).cloned().collect();
-        Ok(Prepared { group: asked.group, entries: asked.entries, ours, identity, former_tags, account })
+        Ok(Prepared { group: asked.group, entries: asked.entries, ours, identity, account })
     }
 }
 
@@ -139,8 +135,7 @@ fn named(mut model: Model, identity: &Identity, account: &Account) -> Model {
 }
 
 fn default_tags(account: &Account) -> Attr<BTreeMap<String, Attr<String>>> {
-    let tags = account.settings().default_tags.iter();
-    Attr::Known(tags.map(|(key, value)| (key.clone(), Attr::Known(value.clone()))).collect())
+    state::tags(&account.settings().default_tags)
 }
 
 /// A model with the rules that serve now. Those that were planned as known are what they were, unless somebody is at them right now: the next
@@ -288,7 +283,7 @@ impl Resource for SecurityGroupRules {
             }
             Err(Unfinished { refusal, observed: None }) => Applied::Nothing(prepared.refused(&refusal)),
             Err(Unfinished { refusal, observed: Some(observed) }) => {
-                let model = named(state::standing(apply.planned, &observed), &prepared.identity, &prepared.account);
+                let model = state::standing(named(apply.planned, &prepared.identity, &prepared.account), &observed);
                 Applied::Partial(Kept { model, private: apply.private }, prepared.refused(&refusal))
             }
         }

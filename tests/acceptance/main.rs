@@ -26,6 +26,7 @@ mod rotation;
 mod secrets;
 mod security_group_client;
 mod security_group_faults;
+mod security_group_handover;
 mod security_group_owners;
 mod security_group_rules;
 mod sslmode;

@@ -89,6 +89,8 @@ pub enum Fault {
         /// Amazon's words.
         message: String,
     },
+    /// It is answered with this text and a status of 200, and has no effect.
+    Text(String),
     /// It waits that long, then goes its way.
     Delay(Duration),
     /// The connection is closed before the call took effect.

@@ -153,6 +153,10 @@ async fn answer(request: hyper::Request<Incoming>, shared: Arc<Shared>) -> Resul
         record(&shared, &request, &named, Some((refusal.status, Some(&refusal.code))));
         return Ok(refuse(&request, &refusal));
     }
+    if let Some(Fault::Text(text)) = &fate.fault {
+        record(&shared, &request, &named, Some((hyper::StatusCode::OK, None)));
+        return Ok(Answer::new(text.clone().into()));
+    }
     if fate.fault == Some(Fault::DropBefore) {
         record(&shared, &request, &named, None);
         return Err(Cut);

@@ -285,6 +285,11 @@ impl<'a> Calls<'a> {
         if heals && pauses.pause(self.cancelled).await { Ok(()) } else { Err(failed) }
     }
 
+    /// What this process remembers of the group.
+    pub(super) fn remembered(&self) -> &Group {
+        &self.group
+    }
+
     /// The group.
     pub(super) const fn group(&self) -> &'a GroupId {
         self.id

@@ -11,6 +11,7 @@ use tokio_util::sync::CancellationToken;
 
 use super::calls::Calls;
 use super::group::Departure;
+use super::handover::hand_over;
 use super::id::GroupId;
 use super::leave;
 use super::refuse::Failed;
@@ -60,7 +61,8 @@ async fn of_one(account: &Account, group: &GroupId, cancelled: &CancellationToke
 /// Leaves what updates of a group gave up, with the group's turn held.
 pub(super) async fn now(calls: &Calls<'_>, group: &super::group::Group) -> Result<(), Failed> {
     for departure in group.take_departures() {
-        leave::conclude(calls, &departure.rules, &departure.ours).await?;
+        let left = leave::conclude(calls, &departure.rules, &departure.ours).await?;
+        hand_over(calls, &left.kept).await;
     }
     Ok(())
 }

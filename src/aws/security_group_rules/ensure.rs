@@ -1,6 +1,6 @@
 //! Brings a group to the desired state: new rules first, old ones only when the new ones are there.
 
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::BTreeMap;
 use std::sync::Arc;
 
 use tokio_util::sync::CancellationToken;
@@ -8,14 +8,14 @@ use tokio_util::sync::CancellationToken;
 use super::calls::{Calls, Pauses};
 use super::depart;
 use super::entry::{self, Entry, Surroundings};
-use super::group::{Departure, Group, Successor};
+use super::group::{Departure, Group, Present};
 use super::id::GroupId;
 use super::leave;
 use super::leftovers::{Claimed, claimed};
 use super::mark;
 use super::observe::{Held, Observed, observe};
 use super::ours::Ours;
-use super::plan::{self, DefaultTags, Plan, Tagging, exchange};
+use super::plan::{self, Plan, Tagging, exchange};
 use super::refuse::{Failed, Kind};
 use super::rule::{Direction, Rule, Want};
 use super::undo;
@@ -30,8 +30,6 @@ pub struct DesiredRules<'a> {
     pub entries: &'a [Entry],
     /// Whose they are. With an identity that has a claim.
     pub ours: &'a Ours,
-    /// Default tags that were put on rules before; those that are none any more are taken off.
-    pub former_tags: &'a BTreeSet<String>,
 }
 
 /// What stands after a change.
@@ -62,7 +60,7 @@ struct Work<'a> {
     account: &'a Account,
     ours: Ours,
     entries: &'a [Entry],
-    default: DefaultTags<'a>,
+    default: &'a BTreeMap<String, String>,
     surroundings: Surroundings,
     group: Arc<Group>,
     /// The group's rules, as far as they are known by now.
@@ -93,6 +91,9 @@ pub async fn create(account: &Account, desired: &DesiredRules<'_>, cancelled: &C
         }
         return Err(failed.refusal);
     }
+    if let Some(present) = work.present() {
+        group.note(Present { succeeds: !work.overwritten.is_empty(), ..present });
+    }
     Ok(work.ensured())
 }
 
@@ -114,7 +115,10 @@ pub async fn update(account: &Account, desired: &DesiredRules<'_>, cancelled: &C
         failed => failed,
     };
     match done {
-        Ok(()) => Ok(work.ensured()),
+        Ok(()) => {
+            work.present().into_iter().for_each(|present| group.note(present));
+            Ok(work.ensured())
+        }
         Err(failed) => Err(Unfinished { refusal: failed.refusal, observed: work.changed.then(|| work.observed()) }),
     }
 }
@@ -130,14 +134,14 @@ impl<'a> Work<'a> {
         group.meet(desired.ours.identities());
         let there = calls.rules().await?;
         let surroundings = healed(&calls, desired.entries).await?;
-        let default = DefaultTags { now: &account.settings().default_tags, gone: desired.former_tags };
+        let default = &account.settings().default_tags;
         let (ours, entries, group) = (desired.ours.clone(), desired.entries, Arc::clone(group));
         let overwritten = BTreeMap::new();
         Ok(Self { calls, account, ours, entries, default, surroundings, group, there, changed: false, overwritten })
     }
 
     fn observed(&self) -> Observed {
-        observe(self.entries, &self.surroundings, &self.there, &self.ours)
+        observe(self.entries, &self.surroundings, &self.there, &self.ours, self.default)
     }
 
     fn ensured(&self) -> Ensured {
@@ -155,10 +159,15 @@ impl<'a> Work<'a> {
         }
     }
 
-    fn plan(&self) -> (Vec<Want>, Plan) {
-        let wants = entry::wants(self.entries, &self.surroundings);
-        let plan = plan::plan(&wants, &self.there, &self.ours, self.default);
-        (wants, plan)
+    fn plan(&self) -> Plan {
+        plan::plan(&entry::wants(self.entries, &self.surroundings), &self.there, &self.ours, self.default)
+    }
+
+    /// What it wants, for whoever leaves a rule to it later on in this process.
+    fn present(&self) -> Option<Present> {
+        let identity = self.ours.identity.clone()?;
+        let wants = entry::wants(self.entries, &self.surroundings).into_iter().map(|want| (want.key.clone(), want)).collect();
+        Some(Present { identity, wants, tags: self.default.clone(), succeeds: false })
     }
 
     /// A given owner's new object follows its older ones, which a killed run or another name may have left: it takes over their marks also
@@ -170,13 +179,10 @@ impl<'a> Work<'a> {
         if estate.is_empty() {
             return Ok(());
         }
-        let wants = entry::wants(self.entries, &self.surroundings);
         let tagging = Tagging { set: BTreeMap::from([(mark::key(&identity.owner), mark::value(&identity.claim()))]), delete: Vec::new() };
         let taken = estate.iter().map(|rule| (rule.clone(), tagging.clone())).collect::<Vec<_>>();
         self.tag(&taken).await?;
-        self.look_again(&estate).await?;
-        self.group.succeed(Successor { identity, wanted: wants.into_iter().map(|want| want.key).collect() });
-        Ok(())
+        self.look_again(&estate).await
     }
 
     /// Does what is to be done; what turns out to have changed meanwhile is read again and planned anew.
@@ -199,11 +205,11 @@ impl<'a> Work<'a> {
     }
 
     async fn attempt(&mut self) -> Result<(), Failed> {
-        let (_, mut plan) = self.plan();
+        let mut plan = self.plan();
         self.tag(&plan.tag).await?;
         if !plan.claim.is_empty() {
             self.look_again(&plan.claim).await?;
-            plan = self.plan().1;
+            plan = self.plan();
             // What was ours alone all of a sudden, because the last other owner has just left.
             self.tag(&plan.tag).await?;
         }
@@ -278,7 +284,7 @@ impl<'a> Work<'a> {
         }
         for wants in entries.into_values() {
             let Some(first) = wants.first() else { continue };
-            let mut tags = mark::described(first, self.default.now);
+            let mut tags = mark::described(first, self.default);
             tags.insert(mark::key(&identity.owner), mark::value(&identity.claim()));
             let mut pauses = Pauses::new();
             let made = loop {
@@ -312,19 +318,19 @@ impl<'a> Work<'a> {
     async fn make_room(&mut self, direction: Direction, failed: Failed) -> Result<(), Failed> {
         depart::now(&self.calls, &self.group).await?;
         self.there = self.calls.rules().await?;
-        let (_, plan) = self.plan();
+        let plan = self.plan();
         let new: Vec<Want> = plan.authorize.into_iter().filter(|want| want.key.direction == direction).collect();
         let old: Vec<Rule> = plan.leave.into_iter().filter(|rule| self.ours.is_sole(rule)).collect();
         let exchange = exchange(&new, &old);
         if !exchange.modify.is_empty() {
             self.modify(&exchange.modify).await?;
-            let (_, plan) = self.plan();
+            let plan = self.plan();
             self.tag(&plan.tag).await?;
         }
         match self.authorize(direction, &exchange.authorize).await {
             Err(again) if again.kind == Kind::Quota => {
                 let there = self.there.iter().filter(|rule| rule.key.direction == direction).count();
-                let needed = self.plan().1.authorize.iter().filter(|want| want.key.direction == direction).count();
+                let needed = self.plan().authorize.iter().filter(|want| want.key.direction == direction).count();
                 let group = self.calls.group().to_string();
                 let reason = RulesReason::Quota { group, direction: direction.name(), there, needed };
                 Err(Failed { kind: Kind::Final, refusal: Refusal { reason: Reason::Rules(reason), ..failed.refusal } })
@@ -336,9 +342,9 @@ impl<'a> Work<'a> {
     /// The answer to a call that makes rules names them. If it does not, they have to show before an old one goes.
     async fn until_seen(&mut self) -> Result<(), Failed> {
         let mut pauses = Pauses::new();
-        while !self.plan().1.authorize.is_empty() {
+        while !self.plan().authorize.is_empty() {
             self.there = self.calls.rules().await?;
-            if !self.plan().1.authorize.is_empty() && !pauses.pause(self.calls.cancelled()).await {
+            if !self.plan().authorize.is_empty() && !pauses.pause(self.calls.cancelled()).await {
                 let reason = RulesReason::Unseen { group: self.calls.group().to_string() };
                 return Err(Failed::of_reason(reason, "ec2:DescribeSecurityGroupRules"));
             }
@@ -348,7 +354,7 @@ impl<'a> Work<'a> {
 
     /// Says on the rules that are not wanted any more that they will be left, and tries whether they may be removed.
     async fn give_up(&mut self) -> Result<(), Failed> {
-        let old = self.plan().1.leave;
+        let old = self.plan().leave;
         if old.is_empty() {
             return Ok(());
         }

@@ -1,6 +1,6 @@
 //! What one process remembers of a security group: whose turn it is, what was read a moment ago, whom it met, and who is about to leave.
 
-use std::collections::{BTreeSet, HashMap};
+use std::collections::{BTreeMap, BTreeSet, HashMap};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
@@ -8,9 +8,10 @@ use tokio::time::Instant;
 use tokio_util::sync::CancellationToken;
 
 use super::id::GroupId;
+use super::mark::Mark;
 use super::ours::{Identity, Ours};
 use super::refuse::Failed;
-use super::rule::{Key, Rule};
+use super::rule::{Key, Rule, Want};
 use crate::aws::Owner;
 use crate::path::refusal::Refusal;
 
@@ -44,15 +45,19 @@ struct Memory {
     /// How often this process has changed the group.
     changes: u64,
     met: BTreeSet<Owner>,
-    successors: Vec<Successor>,
+    present: Vec<Present>,
     departures: Vec<Departure>,
 }
 
-/// An object that was created over others of its owner: it bears all of their marks' places, also on what it does not want.
+/// An object that this process has created or updated, and what it wants.
 #[derive(Clone)]
-pub(super) struct Successor {
+pub(super) struct Present {
     pub(super) identity: Identity,
-    pub(super) wanted: BTreeSet<Key>,
+    pub(super) wants: BTreeMap<Key, Want>,
+    /// Its default tags.
+    pub(super) tags: BTreeMap<String, String>,
+    /// Whether it was created over others of its owner: its marks stand where theirs stood, also on what it does not want.
+    pub(super) succeeds: bool,
 }
 
 /// Rules that an update gave up, and that are left once nobody can come any more who wants them.
@@ -103,15 +108,25 @@ impl Group {
         self.memory().met.contains(owner)
     }
 
-    pub(super) fn succeed(&self, successor: Successor) {
-        self.memory().successors.push(successor);
+    /// Notes what an object wants, in place of what it wanted before.
+    pub(super) fn note(&self, present: Present) {
+        let mut memory = self.memory();
+        memory.present.retain(|other| other.identity != present.identity);
+        memory.present.push(present);
     }
 
     /// The objects that this process created over others of this owner.
-    pub(super) fn successors(&self, of: &Identity) -> Vec<Successor> {
+    pub(super) fn successors(&self, of: &Identity) -> Vec<Present> {
         let memory = self.memory();
-        let follows = |successor: &&Successor| successor.identity.owner == of.owner && successor.identity.claim != of.claim;
-        memory.successors.iter().filter(follows).cloned().collect()
+        let follows = |other: &&Present| other.succeeds && other.identity.owner == of.owner && other.identity.claim != of.claim;
+        memory.present.iter().filter(follows).cloned().collect()
+    }
+
+    /// What the object that left a mark wants of a rule, with its default tags, if this process knows.
+    pub(super) fn want(&self, mark: &Mark, key: &Key) -> Option<(Want, BTreeMap<String, String>)> {
+        let memory = self.memory();
+        let present = memory.present.iter().find(|present| present.identity.holds(mark))?;
+        Some((present.wants.get(key)?.clone(), present.tags.clone()))
     }
 
     pub(super) fn depart(&self, departure: Departure) {

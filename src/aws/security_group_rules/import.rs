@@ -55,7 +55,7 @@ pub async fn import(account: &Account, group: &GroupId, owner: Option<&Owner>, c
     };
     let identity = identity(&rules, owner);
     let ours = Ours { identity: Some(identity.clone()), ..Ours::default() };
-    Ok(Imported { identity: Some(identity), observed: observe(&[], &Surroundings::default(), &rules, &ours) })
+    Ok(Imported { identity: Some(identity), observed: observe(&[], &Surroundings::default(), &rules, &ours, &BTreeMap::new()) })
 }
 
 /// The object of an owner that most of its rules name.
@@ -76,5 +76,5 @@ fn identity(rules: &[Rule], owner: &Owner) -> Identity {
 fn unmarked(mut rules: Vec<Rule>) -> Observed {
     rules.retain(|rule| rule.key.direction == Direction::Ingress);
     let recorded = rules.iter().map(|rule| (rule.id.clone(), String::new())).collect();
-    observe(&[], &Surroundings::default(), &rules, &Ours { recorded, ..Ours::default() })
+    observe(&[], &Surroundings::default(), &rules, &Ours { recorded, ..Ours::default() }, &BTreeMap::new())
 }

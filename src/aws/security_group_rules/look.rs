@@ -41,7 +41,7 @@ pub async fn look(
         return Err(missing(account, group, cancelled).await);
     }
     let surroundings = calls.surroundings().await.map_err(told)?;
-    Ok(Some(observe(entries, &surroundings, &rules, ours)))
+    Ok(Some(observe(entries, &surroundings, &rules, ours, &account.settings().default_tags)))
 }
 
 /// The group's rules, asked once for all resources of a walk.

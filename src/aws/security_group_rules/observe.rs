@@ -2,7 +2,7 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
-use super::entry::{Entry, Source, Surroundings};
+use super::entry::{self, Entry, Source, Surroundings};
 use super::mark;
 use super::ours::Ours;
 use super::rule::{Key, Peer, Rule, Want, implied};
@@ -27,13 +27,22 @@ pub struct Observed {
     pub entries: Vec<Entry>,
     /// By label, then by peer.
     pub held: Vec<Held>,
+    /// Tags of the rules that are this object's alone: the default tags, each as it is on the rule that lacks it, if one does; and the name
+    /// of one that bears another than its entry's.
+    pub tags: BTreeMap<String, String>,
 }
 
 /// The entry under which state shows what a killed run had begun to leave: in no configuration, so that the next apply ends it.
 const LEAVING: &str = "leaving";
 
-/// Compares. A subnet is there if all of its networks are.
-pub(super) fn observe(entries: &[Entry], surroundings: &Surroundings, there: &[Rule], ours: &Ours) -> Observed {
+/// Compares, `default` being the tags that the provider block asks for. A subnet is there if all of its networks are.
+pub(super) fn observe(
+    entries: &[Entry],
+    surroundings: &Surroundings,
+    there: &[Rule],
+    ours: &Ours,
+    default: &BTreeMap<String, String>,
+) -> Observed {
     let mut by_key: BTreeMap<&Key, &Rule> = BTreeMap::new();
     for rule in there {
         let first = by_key.entry(&rule.key).or_insert(rule);
@@ -41,7 +50,7 @@ pub(super) fn observe(entries: &[Entry], surroundings: &Surroundings, there: &[R
             *first = rule;
         }
     }
-    let mut seen = Observed::default();
+    let mut seen = Observed { tags: tags(&entry::wants(entries, surroundings), &by_key, ours, default), ..Observed::default() };
     let mut described = BTreeSet::new();
     let mut serving = BTreeSet::new();
     for entry in entries {
@@ -61,11 +70,8 @@ pub(super) fn observe(entries: &[Entry], surroundings: &Surroundings, there: &[R
             standing.sources.push(source.clone());
             // The first that differs is enough to show that something does.
             let want = |key: &Key| Want { key: key.clone(), description: entry.description.clone(), name: entry.name.clone() };
-            let differs = |rule: &&&Rule| {
-                let handed_over = entry.description.is_none() && mark::name(rule).is_some_and(|name| implied(name) == rule.description);
-                let described = handed_over || want(&rule.key).is_described_by(&rule.description);
-                own.contains(&&rule.key) && ours.is_sole(rule) && !described
-            };
+            let differs =
+                |rule: &&&Rule| own.contains(&&rule.key) && ours.is_sole(rule) && !want(&rule.key).is_described_by(&rule.description);
             if let Some(other) = rules.iter().find(differs).filter(|_| standing.description == entry.description) {
                 standing.description = Some(other.description.clone());
             }
@@ -82,6 +88,34 @@ pub(super) fn observe(entries: &[Entry], surroundings: &Surroundings, there: &[R
     seen.held.sort_by(|this, that| (&this.label, &this.peer, &this.rule_id).cmp(&(&that.label, &that.peer, &that.rule_id)));
     seen.held.dedup();
     seen
+}
+
+/// The recorded tags as the rules bear them.
+fn tags(wants: &[Want], there: &BTreeMap<&Key, &Rule>, ours: &Ours, default: &BTreeMap<String, String>) -> BTreeMap<String, String> {
+    let mut tags = ours.tags.clone();
+    let mut astray: BTreeMap<String, Option<&String>> = BTreeMap::new();
+    let mut alone = false;
+    for want in wants {
+        let Some(rule) = there.get(&want.key).filter(|rule| ours.holds(rule) && ours.is_sole(rule)) else { continue };
+        alone = true;
+        let expected = mark::described(want, default).into_iter().filter(|(key, value)| rule.tags.get(key) != Some(value));
+        for (key, _) in expected {
+            astray.entry(key.clone()).or_insert_with(|| rule.tags.get(&key));
+        }
+    }
+    if alone {
+        // What was astray the last time may have been put right since.
+        tags.retain(|key, _| !mark::is_ours(key));
+        tags.extend(default.clone());
+    }
+    for (key, found) in astray {
+        match found {
+            // A default tag that is missing is shown by its absence; of ours, none stands in state.
+            None if !mark::is_ours(&key) => drop(tags.remove(&key)),
+            found => drop(tags.insert(key, found.cloned().unwrap_or_default())),
+        }
+    }
+    tags
 }
 
 fn held(label: String, rule: &Rule, ours: &Ours) -> Held {
@@ -143,7 +177,7 @@ mod tests {
         // One as wanted, one moved to another port, one with another address; somebody else's serves the third.
         let there = [rule("a", 22, "10.0.0.1"), rule("b", 2222, "10.0.0.2"), rule("c", 22, "10.9.0.0/16"), rule("theirs", 22, "10.0.0.3")];
         let label = "ingress/neosync";
-        let seen = observe(&wanted, &Surroundings::default(), &there, &ours(&[("a", label), ("b", label), ("c", label)]));
+        let seen = observe(&wanted, &Surroundings::default(), &there, &ours(&[("a", label), ("b", label), ("c", label)]), &BTreeMap::new());
         assert_eq!(seen.entries, [entry("neosync", 22, &["10.0.0.1", "10.0.0.3", "10.9.0.0/16"]), entry("tcp-2222", 2222, &["10.0.0.2"])]);
         let held: Vec<_> = seen.held.iter().map(|held| (held.label.as_str(), held.rule_id.as_str(), held.owned)).collect();
         assert_eq!(held, [(label, "a", true), (label, "theirs", false), (label, "c", true), ("ingress/tcp-2222", "b", true)]);
@@ -157,17 +191,20 @@ mod tests {
             Surroundings { networks: networks.into(), account: None }
         };
         let there = [rule("a", 22, "10.0.1.0/24")];
-        assert_eq!(observe(&wanted, &networks(&["10.0.1.0/24"]), &there, &Ours::default()).entries, wanted);
-        assert_eq!(observe(&wanted, &networks(&["10.0.1.0/24", "10.0.2.0/24"]), &there, &Ours::default()).entries, []);
-        assert_eq!(observe(&wanted, &networks(&[]), &there, &Ours::default()).entries, []);
+        assert_eq!(observe(&wanted, &networks(&["10.0.1.0/24"]), &there, &Ours::default(), &BTreeMap::new()).entries, wanted);
+        assert_eq!(observe(&wanted, &networks(&["10.0.1.0/24", "10.0.2.0/24"]), &there, &Ours::default(), &BTreeMap::new()).entries, []);
+        assert_eq!(observe(&wanted, &networks(&[]), &there, &Ours::default(), &BTreeMap::new()).entries, []);
     }
 
     #[test]
     fn a_description_is_ours_to_compare_on_our_rules_only() {
         let described = Rule { description: "other".to_owned(), ..rule("a", 22, "10.0.0.1") };
         let wanted = [entry("neosync", 22, &["10.0.0.1"])];
-        assert_eq!(observe(&wanted, &Surroundings::default(), std::slice::from_ref(&described), &Ours::default()).entries, wanted);
-        let seen = observe(&wanted, &Surroundings::default(), &[described], &ours(&[("a", "ingress/neosync")]));
+        assert_eq!(
+            observe(&wanted, &Surroundings::default(), std::slice::from_ref(&described), &Ours::default(), &BTreeMap::new()).entries,
+            wanted
+        );
+        let seen = observe(&wanted, &Surroundings::default(), &[described], &ours(&[("a", "ingress/neosync")]), &BTreeMap::new());
         assert_eq!(seen.entries[0].description.as_deref(), Some("other"));
     }
 }

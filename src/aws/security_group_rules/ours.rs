@@ -16,7 +16,8 @@ pub struct Identity {
 }
 
 impl Identity {
-    fn holds(&self, mark: &Mark) -> bool {
+    /// Whether a mark is the one that it leaves on what it uses.
+    pub(super) fn holds(&self, mark: &Mark) -> bool {
         let same = match (&mark.claim, &self.claim) {
             (Claim::Held(theirs), Some(own)) => theirs == own,
             (Claim::Unnamed, None) => true,
@@ -49,6 +50,8 @@ pub struct Ours {
     pub former: Option<Identity>,
     /// Ids of rules that were recorded as ours, each with its entry's label.
     pub recorded: BTreeMap<String, String>,
+    /// The default tags that its rules were recorded to bear.
+    pub tags: BTreeMap<String, String>,
 }
 
 impl Ours {

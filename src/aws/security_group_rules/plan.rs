@@ -28,16 +28,9 @@ pub(super) struct Tagging {
     pub(super) delete: Vec<String>,
 }
 
-/// The tags that the provider block asks for.
-#[derive(Clone, Copy, Debug)]
-pub(super) struct DefaultTags<'a> {
-    pub(super) now: &'a BTreeMap<String, String>,
-    /// Those that were put on rules before and are not asked for any more.
-    pub(super) gone: &'a BTreeSet<String>,
-}
-
-/// A rule without any mark satisfies a want as it is, and is in no part of the answer.
-pub(super) fn plan(wants: &[Want], there: &[Rule], ours: &Ours, default: DefaultTags<'_>) -> Plan {
+/// A rule without any mark satisfies a want as it is, and is in no part of the answer. `default` are the tags that the provider block asks
+/// for.
+pub(super) fn plan(wants: &[Want], there: &[Rule], ours: &Ours, default: &BTreeMap<String, String>) -> Plan {
     let mut plan = Plan::default();
     let mut serving = BTreeSet::new();
     for want in wants {
@@ -66,7 +59,7 @@ pub(super) fn plan(wants: &[Want], there: &[Rule], ours: &Ours, default: Default
 }
 
 /// What a rule that serves lacks: our mark always; name and default tags where it is ours alone.
-fn tagging(rule: &Rule, want: &Want, ours: &Ours, default: DefaultTags<'_>) -> Tagging {
+fn tagging(rule: &Rule, want: &Want, ours: &Ours, default: &BTreeMap<String, String>) -> Tagging {
     let mut tagging = Tagging::default();
     if let Some(identity) = ours.identity.as_ref().filter(|_| !ours.is_claimed(rule)) {
         tagging.set = mark::added(&identity.owner, &identity.claim(), rule);
@@ -77,8 +70,8 @@ fn tagging(rule: &Rule, want: &Want, ours: &Ours, default: DefaultTags<'_>) -> T
         tagging.delete = mark::keys(&former.owner, rule);
     }
     if ours.is_sole(rule) {
-        tagging.set.extend(mark::described(want, default.now).into_iter().filter(|(key, value)| rule.tags.get(key) != Some(value)));
-        let gone = default.gone.iter().filter(|key| rule.tags.contains_key(*key) && !mark::is_ours(key));
+        tagging.set.extend(mark::described(want, default).into_iter().filter(|(key, value)| rule.tags.get(key) != Some(value)));
+        let gone = ours.tags.keys().filter(|key| rule.tags.contains_key(*key) && !default.contains_key(*key) && !mark::is_ours(key));
         tagging.delete.extend(gone.cloned());
     }
     tagging

@@ -7,6 +7,7 @@ use tokio::time::Instant;
 use tokio_util::sync::CancellationToken;
 
 use super::calls::{Calls, Pauses};
+use super::handover::hand_over;
 use super::id::GroupId;
 use super::leave;
 use super::leftovers::{Claimed, claimed};
@@ -72,7 +73,7 @@ pub async fn remove(account: &Account, group: &GroupId, ours: &Ours, cancelled: 
         // What the object that follows has taken over from this one and does not want.
         let theirs = Ours { identity: Some(successor.identity), ..Ours::default() };
         let rules = calls.rules().await.map_err(told)?;
-        let unwanted = rules.into_iter().filter(|rule| !successor.wanted.contains(&rule.key)).collect();
+        let unwanted = rules.into_iter().filter(|rule| !successor.wants.contains_key(&rule.key)).collect();
         leave_all(&calls, &theirs, unwanted, &mut Removed::default()).await.map_err(told)?;
     }
     let unknown = |rule: &Claimed| !rule.marks.iter().any(|mark| mark.is_live() && remembered.has_met(&mark.owner));
@@ -97,6 +98,7 @@ async fn leave_all(calls: &Calls<'_>, ours: &Ours, rules: Vec<Rule>, removed: &m
         }
         left => left?,
     };
+    hand_over(calls, &left.kept).await;
     removed.kept.extend(left.kept.iter().map(|(rule, _)| claimed(rule)));
     removed.revoked.extend(left.revoked);
     Ok(())

@@ -21,7 +21,8 @@ pub(super) fn ours(model: &Model) -> Ours {
             }
         }
     }
-    Ours { identity: identity(model), former: None, recorded }
+    let tags = model.tags.known().into_iter().flatten().filter_map(|(key, value)| Some((key.clone(), value.known()?.clone())));
+    Ours { identity: identity(model), former: None, recorded, tags: tags.collect() }
 }
 
 /// Who a state says that the object is.
@@ -61,7 +62,15 @@ pub(super) fn standing(mut model: Model, seen: &Observed) -> Model {
         }
     }
     model.rules = rules(&seen.held);
+    if !model.tags.is_null() {
+        model.tags = tags(&seen.tags);
+    }
     model
+}
+
+/// Tags, as state says them.
+pub(super) fn tags(tags: &BTreeMap<String, String>) -> Attr<BTreeMap<String, Attr<String>>> {
+    Attr::Known(tags.iter().map(|(key, value)| (key.clone(), Attr::Known(value.clone()))).collect())
 }
 
 /// One entry, in the spelling it had if it is the same entry.

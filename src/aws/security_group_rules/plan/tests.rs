@@ -9,7 +9,7 @@ use super::super::rule::{Direction, Key, Peer};
 use super::super::traffic::{Protocol, Traffic};
 use super::*;
 
-const NONE: (&BTreeMap<String, String>, &BTreeSet<String>) = (&BTreeMap::new(), &BTreeSet::new());
+const NONE: &BTreeMap<String, String> = &BTreeMap::new();
 
 fn ours() -> Ours {
     let identity = Identity { owner: "ours".parse().unwrap(), claim: Some("0123456789abcdef".parse().unwrap()) };
@@ -21,13 +21,13 @@ fn owns(rule: &Rule) -> bool {
 }
 
 fn plan(wants: &[Want], there: &[Rule]) -> Plan {
-    super::plan(wants, there, &ours(), DefaultTags { now: NONE.0, gone: NONE.1 })
+    super::plan(wants, there, &ours(), NONE)
 }
 
 /// What a rule of ours bears.
 fn tags(want: &Want) -> BTreeMap<String, String> {
     let mark = (mark::key(&"ours".parse().unwrap()), "0123456789abcdef".to_owned());
-    mark::described(want, NONE.0).into_iter().chain([mark]).collect()
+    mark::described(want, NONE).into_iter().chain([mark]).collect()
 }
 
 fn key(number: u8) -> Key {

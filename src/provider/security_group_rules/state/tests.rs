@@ -11,7 +11,7 @@ fn model(rule: RuleModel) -> Model {
 fn seen(model: &Model, change: impl FnOnce(&mut Vec<Entry>)) -> Observed {
     let mut entries = parse_known(model).ok().unwrap().entries;
     change(&mut entries);
-    Observed { entries, held: Vec::new() }
+    Observed { entries, ..Observed::default() }
 }
 
 #[test]
