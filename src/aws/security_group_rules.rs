@@ -38,7 +38,7 @@ pub use self::entry::{Entry, Source, SourceError};
 pub use self::id::{GroupId, IdError, PeerGroup, PrefixListId, SubnetId};
 pub use self::import::{Imported, import};
 pub use self::leftovers::{Claimed, Released, leftovers, release};
-pub use self::look::look;
+pub use self::look::{lets_out_beside, look};
 pub use self::mark::{Claim, Mark};
 pub use self::observe::{Held, Observed};
 pub use self::ours::{Identity, Ours};

@@ -92,8 +92,11 @@ pub(super) enum CliError {
     #[error("SG|BUCKET: {0}")]
     Bucket(NameError),
     #[cfg(feature = "aws")]
-    #[error("--owner {owner}: nothing in {target} is claimed by it; without --remove all owners are listed")]
-    NoSuchOwner { owner: String, target: String },
+    #[error("--owner: {0}")]
+    NoSuchOwner(String),
+    #[cfg(feature = "aws")]
+    #[error("--prefix: a security group has none; it belongs to a bucket")]
+    PrefixOfGroup,
     #[error("the two passphrases differ")]
     PassphrasesDiffer,
     #[error("the key would be kept in plain text: give a passphrase with {instead}, or say --no-passphrase")]

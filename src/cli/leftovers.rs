@@ -4,7 +4,7 @@ mod bucket;
 mod group;
 
 use std::collections::{BTreeMap, BTreeSet};
-use std::fmt::Write as _;
+use std::fmt::{self, Write as _};
 
 use clap::Args;
 use serde_json::json;
@@ -43,7 +43,8 @@ pub(super) struct LeftoversArguments {
     #[arg(value_name = "SG|BUCKET")]
     target: String,
     /// Only what this owner claims; several allowed.
-    #[arg(long, value_name = "OWNER")]
+    // An owner's name may begin with a hyphen.
+    #[arg(long, value_name = "OWNER", allow_hyphen_values = true)]
     owner: Vec<Owner>,
     /// Take the claims of the owners away. What nobody else claims is removed.
     #[arg(long, requires = "owner")]
@@ -51,9 +52,9 @@ pub(super) struct LeftoversArguments {
     /// Do not ask back.
     #[arg(long, requires = "remove")]
     yes: bool,
-    /// Where the logins' objects are in a bucket.
-    #[arg(long, default_value = PREFIX)]
-    prefix: Prefix,
+    /// Where the logins' objects are in a bucket. Default `public-keys/`.
+    #[arg(long)]
+    prefix: Option<Prefix>,
     /// The region, else AWS_REGION or the profile's.
     #[arg(long)]
     region: Option<String>,
@@ -111,21 +112,17 @@ fn told(arguments: &LeftoversArguments) -> Result<Exit, CliError> {
         Ok(marked) => found.marked = marked,
         Err(refusal) => found.refusal = Some(refusal),
     }
-    if !arguments.owner.is_empty() {
-        found.marked.retain(|marked| arguments.owner.iter().any(|owner| marked.owners.contains(owner)));
-    }
     if arguments.remove && found.refusal.is_none() {
-        let claims = |owner: &&Owner| found.marked.iter().any(|marked| marked.owners.contains(owner));
-        if let Some(owner) = arguments.owner.iter().find(|owner| !claims(owner)) {
-            return Err(CliError::NoSuchOwner { owner: owner.to_string(), target: arguments.target.clone() });
+        if let Some(nobody) = nobodies(&target, &arguments.owner, &found.marked).pop() {
+            return Err(CliError::NoSuchOwner(nobody));
         }
         if !arguments.yes {
-            let question = format!("{}\nTake the claims of {} away? Type yes: ", listing(&found.marked), names(&arguments.owner));
-            input::confirm(&question)?;
+            let listing = listing(&target, &arguments.owner, &found.marked);
+            input::confirm(&format!("{listing}\nTake the claims of {} away? Type yes: ", names(&arguments.owner)))?;
         }
         block_on(async |cancelled| remove(&arguments.owner, &target, &account, &mut found, &cancelled).await)?;
     }
-    say(&if arguments.json { object(arguments, &found) } else { text(arguments, &found) })?;
+    say(&if arguments.json { object(arguments, &found) } else { text(arguments, &target, &found) })?;
     Ok(found.refusal.as_ref().map_or(Exit::Proven, Exit::of_refusal))
 }
 
@@ -133,6 +130,15 @@ fn told(arguments: &LeftoversArguments) -> Result<Exit, CliError> {
 enum Target {
     Group(GroupId),
     Bucket { bucket: BucketName, prefix: Prefix },
+}
+
+impl fmt::Display for Target {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Group(group) => f.write_str(group.as_str()),
+            Self::Bucket { bucket, prefix } => write!(f, "{bucket}/{}", prefix.as_str()),
+        }
+    }
 }
 
 impl Target {
@@ -147,10 +153,14 @@ impl Target {
 fn target(arguments: &LeftoversArguments) -> Result<Target, CliError> {
     let text = &arguments.target;
     if text.starts_with("sg-") {
-        return text.parse().map(Target::Group).map_err(CliError::Group);
+        return match &arguments.prefix {
+            None => text.parse().map(Target::Group).map_err(CliError::Group),
+            Some(_) => Err(CliError::PrefixOfGroup),
+        };
     }
     let bucket = text.parse().map_err(CliError::Bucket)?;
-    Ok(Target::Bucket { bucket, prefix: arguments.prefix.clone() })
+    let prefix = arguments.prefix.clone().map_or_else(|| PREFIX.parse(), Ok).map_err(CliError::Bucket)?;
+    Ok(Target::Bucket { bucket, prefix })
 }
 
 /// Takes the claims away, owner by owner, until something fails.
@@ -168,7 +178,7 @@ async fn remove(owners: &[Owner], target: &Target, account: &Account, found: &mu
     }
 }
 
-fn text(arguments: &LeftoversArguments, found: &Found) -> String {
+fn text(arguments: &LeftoversArguments, target: &Target, found: &Found) -> String {
     let mut text = String::new();
     if arguments.remove {
         for (owner, id, outcome) in &found.done {
@@ -179,7 +189,7 @@ fn text(arguments: &LeftoversArguments, found: &Found) -> String {
             text.push_str(&line);
         }
     } else if found.refusal.is_none() {
-        text.push_str(&listing(&found.marked));
+        text.push_str(&listing(target, &arguments.owner, &found.marked));
     }
     if let Some(refusal) = &found.refusal {
         let _infallible = write!(text, "Error: {}\n\n{refusal}\n", refusal.summary());
@@ -187,16 +197,17 @@ fn text(arguments: &LeftoversArguments, found: &Found) -> String {
     text
 }
 
-/// All that is marked, by owner; what several claim stands below each.
-fn listing(marked: &[Marked]) -> String {
+/// All that is marked, by owner, or by those that were asked for; what several claim stands below each.
+fn listing(target: &Target, asked: &[Owner], marked: &[Marked]) -> String {
     let mut by_owner: BTreeMap<&Owner, Vec<&Marked>> = BTreeMap::new();
     for one in marked {
-        one.owners.iter().for_each(|owner| by_owner.entry(owner).or_default().push(one));
+        let owners = one.owners.iter().filter(|owner| asked.is_empty() || asked.contains(owner));
+        owners.for_each(|owner| by_owner.entry(owner).or_default().push(one));
     }
-    if by_owner.is_empty() {
-        return "Nothing bears this provider's mark.\n".to_owned();
+    if marked.is_empty() {
+        return format!("Nothing in {target} bears this provider's mark.\n");
     }
-    let mut text = String::new();
+    let mut text: String = nobodies(target, asked, marked).into_iter().map(|nobody| nobody + "\n").collect();
     for (owner, claimed) in by_owner {
         let _infallible = writeln!(text, "{owner}");
         for Marked { id, what, owners } in claimed {
@@ -210,7 +221,9 @@ fn listing(marked: &[Marked]) -> String {
 
 fn object(arguments: &LeftoversArguments, found: &Found) -> String {
     let refusal = found.refusal.as_ref();
-    let claims = found.marked.iter().map(|Marked { id, what, owners }| json!({ "id": id, "what": what, "owners": list(owners) }));
+    let asked = |marked: &&Marked| arguments.owner.is_empty() || arguments.owner.iter().any(|owner| marked.owners.contains(owner));
+    let claims =
+        found.marked.iter().filter(asked).map(|Marked { id, what, owners }| json!({ "id": id, "what": what, "owners": list(owners) }));
     let of = |(owner, id, outcome): &(Owner, String, Outcome)| match outcome {
         Outcome::Removed => json!({ "owner": owner.as_str(), "id": id, "removed": true, "kept_for": [] }),
         Outcome::Kept(others) => json!({ "owner": owner.as_str(), "id": id, "removed": false, "kept_for": list(others) }),
@@ -227,6 +240,18 @@ fn object(arguments: &LeftoversArguments, found: &Found) -> String {
         "remedies": refusal.map(Refusal::remedies).unwrap_or_default(),
     });
     format!("{object}\n")
+}
+
+/// A sentence for each owner that was asked for and claims nothing.
+fn nobodies(target: &Target, asked: &[Owner], marked: &[Marked]) -> Vec<String> {
+    let owners: BTreeSet<&Owner> = marked.iter().flat_map(|marked| &marked.owners).collect();
+    let there = if owners.is_empty() {
+        "nothing there is claimed by anybody".to_owned()
+    } else {
+        format!("owners there: {}", names(owners.iter().copied()))
+    };
+    let nobodies = asked.iter().filter(|owner| !owners.contains(owner));
+    nobodies.map(|owner| format!("Nothing in {target} is claimed by {owner}; {there}.")).collect()
 }
 
 fn list(owners: &BTreeSet<Owner>) -> Vec<&str> {

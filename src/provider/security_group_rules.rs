@@ -103,6 +103,27 @@ impl SecurityGroupRules {
         self.refreshed.lock().unwrap_or_else(PoisonError::into_inner).contains(&identity(model))
     }
 
+    /// What a change does to the bastion's way to S3, as the refresh before it saw the group. A change that this process has not refreshed was
+    /// advised on by the one that planned it.
+    async fn advice_on_egress(&self, prior: Option<&Model>, config: &Model) -> Diagnostics {
+        if !arguments::leaves_s3_to_others(prior, config) || prior.is_some_and(|prior| !self.refreshed(prior)) {
+            return Diagnostics::new();
+        }
+        let group = config.security_group_id.known().and_then(|id| id.parse().ok());
+        let seen = match self.aws.account().zip(group) {
+            None => None,
+            Some((account, group)) => {
+                let ours = prior.map(state::ours).unwrap_or_default();
+                room::lets_out_beside(&account, &group, &ours, arguments::HTTPS).await
+            }
+        };
+        match seen {
+            Some(true) => Diagnostics::new(),
+            Some(false) => arguments::no_sync(),
+            None => arguments::perhaps_no_sync(),
+        }
+    }
+
     pub(super) fn new(shared: &Shared) -> Self {
         Self { aws: shared.aws.clone(), refreshed: Mutex::default() }
     }
@@ -225,6 +246,7 @@ impl Resource for SecurityGroupRules {
     async fn plan(&self, _call: &Call<Model>, change: Change<Model>) -> Result<Planned<Model>, Diagnostics> {
         arguments::parse(&change.config)?;
         let mut warnings = arguments::advice(&change.config);
+        warnings.append(self.advice_on_egress(change.prior.as_ref(), &change.config).await);
         let mut model = change.proposed;
         model.id = model.security_group_id.clone();
         let tags = self.aws.account().map(|account| default_tags(&account));
@@ -238,7 +260,6 @@ impl Resource for SecurityGroupRules {
         // part can only be planned as it is written, and whether it was so is forgotten when apply plans once more.
         let unchanged = respelled == *prior && self.refreshed(prior);
         let model = if unchanged { respelled } else { computed(model, &change.config, prior, tags.as_ref())? };
-        warnings.append(arguments::advice_on_change(prior, &change.config));
         let mut planned = Planned { warnings, ..Planned::new(model, change.private) };
         if planned.model.security_group_id != prior.security_group_id {
             planned.requires_replace.push(AttributePath::of("security_group_id"));

@@ -230,7 +230,12 @@ fn without_head_room_rules_are_changed_in_place() {
     let said = cloud.apply(&[&more]).failed().unwrap();
     assert_says(
         &said,
-        &["The security group can hold no more rules", "holds 3 ingress rules, and has no room for", "Service Quotas", "rules/quota"],
+        &[
+            "The security group can hold no more rules",
+            "holds 3 ingress rules, and the change needs room for",
+            "Service Quotas",
+            "rules/quota",
+        ],
     );
     assert!(peers(&cloud, &group).contains(&"10.0.0.3/32".to_owned()));
     cloud.aws.quota(3);

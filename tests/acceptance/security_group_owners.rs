@@ -73,6 +73,8 @@ fn of_equal_twins_in_two_states_either_may_go() {
     cloud.aws.forget_rules();
     let said = cloud.apply(&[]).ok().unwrap();
     assert_says(&said, &["Rules stay, because others use them"]);
+    let [(staying, _)] = marks(&cloud, &group, "10.0.0.1/32").try_into().unwrap();
+    assert_says(&said, &[&format!(" ingress/neosync 10.0.0.1/32, owner {staying}\n")]);
     never_out(&cloud, &group, &["10.0.0.1/32", "10.0.0.2/32"]);
     assert!(other.settled().unwrap());
     write_second(&cloud, &other, &[]);
@@ -490,13 +492,13 @@ fn a_full_group_keeps_kept_peers() {
     cloud.settle(&[&block.clone().set("ingress", "{ a = { from_port = 20, to_port = 25, peers = [\"10.0.0.9\"] } }")]);
     cloud.aws.forget_rules();
     let said = cloud.apply(&[&block.clone().set("ingress", ssh(&["10.0.0.1", "10.0.0.9"]))]).failed().unwrap();
-    assert_says(&said, &["rules/quota", "has no room for 1 more"]);
+    assert_says(&said, &["rules/quota", "the change needs room for 1 more"]);
     never_out(&cloud, &group, &["10.0.0.9/32"]);
 }
 
 #[test]
 fn closing_the_way_to_s3_is_said() {
-    let (cloud, _, block) = bench(&["10.0.0.1"]);
+    let (cloud, group, block) = bench(&["10.0.0.1"]);
     let open = block.clone().set("egress", "{ key_sync = { port = 443, peers = [\"0.0.0.0/0\"] } }");
     cloud.settle(&[&open]);
     cloud.write(&[&block]);
@@ -504,6 +506,16 @@ fn closing_the_way_to_s3_is_said() {
     assert_says(&said, &["The bastion cannot reach S3", "deletes every login"]);
     let said = cloud.apply(&[]).ok().unwrap();
     assert_says(&said, &["The bastion cannot reach S3", "deletes every login"]);
+    // Whoever's rule lets it out, all is well.
+    cloud.aws.allow(&group, &Allow::tcp(Direction::Egress, 443, "0.0.0.0/0")).unwrap();
+    let open = open.set("egress", "{ key_sync = { port = 443, peers = [\"10.0.0.0/8\"] } }");
+    let other = block.clone().set("egress", "{ postgres = { port = 5432, peers = [\"10.0.0.0/8\"] } }");
+    for blocks in [vec![&open], vec![&other], vec![&open], vec![]] {
+        let said = cloud.apply(&blocks).ok().unwrap();
+        assert!(!said.contains("reach S3"), "{said}");
+    }
+    // Nobody has looked at the group that a create is planned for.
+    assert_says(&cloud.apply(&[&other]).ok().unwrap(), &["The bastion may not reach S3", "Where another rule of the group lets it out"]);
 }
 
 #[test]

@@ -61,7 +61,10 @@ fn marked_rules_are_listed_by_owner_and_nothing_is_touched() {
         (&json!(true), &json!(group), &claims, &json!([]))
     );
     assert!(aws.calls().iter().all(|call| call.action.starts_with("Describe")), "{:?}", aws.calls());
-    run(&aws, &[&aws.make_vpc_group("empty").unwrap()]).expect(0, &["Nothing bears this provider's mark."]);
+    let both = format!("team/new\n  {both}  ingress tcp-22 from 10.0.0.2/32, as ingress/both; also claimed by team/old\n");
+    assert_eq!(run(&aws, &[&group, "--owner", "team/new"]).out, both, "who is not asked for has no heading");
+    let empty = aws.make_vpc_group("empty").unwrap();
+    run(&aws, &[&empty]).expect(0, &[&format!("Nothing in {empty} bears this provider's mark.")]);
 }
 
 #[test]
@@ -86,7 +89,7 @@ fn an_owners_objects_go_and_what_another_claims_stays() {
     aws.put_object(&bucket, "public-keys/somebody.pub", "somebody else's\n").unwrap();
     let said = run(&aws, &[&bucket]);
     assert_eq!((said.code, said.out.as_str()), (0, "earlier-version\n  public-keys/earlier.pub  login earlier\n"), "{}", said.err);
-    run(&aws, &[&bucket, "--prefix", "elsewhere/"]).expect(0, &["Nothing bears this provider's mark."]);
+    run(&aws, &[&bucket, "--prefix", "elsewhere/"]).expect(0, &[&format!("Nothing in {bucket}/elsewhere/ bears this provider's mark.")]);
     let said = run(&aws, &[&bucket, "--owner", "earlier-version", "--remove", "--yes"]);
     said.expect(0, &["public-keys/earlier.pub: removed"]);
     assert_eq!(aws.object_keys(&bucket).unwrap(), ["public-keys/somebody.pub"]);
@@ -97,7 +100,14 @@ fn nothing_is_removed_that_was_not_asked_for() {
     let (aws, group) = group();
     let all = peers(&aws, &group);
     run(&aws, &[&group, "--remove"]).expect(2, &["--owner"]);
-    run(&aws, &[&group, "--owner", "nobody", "--remove", "--yes"]).expect(2, &["--owner nobody: nothing in", "all owners are listed"]);
+    let nobody = format!("Nothing in {group} is claimed by nobody; owners there: aaaaaaaaaaaaaaaa, team/new, team/old.");
+    run(&aws, &[&group, "--owner", "nobody", "--owner", "team/new"]).expect(0, &[&nobody, "team/new\n"]);
+    run(&aws, &[&group, "--owner", "nobody", "--owner", "team/old", "--remove", "--yes"]).expect(2, &[&format!("--owner: {nobody}")]);
+    run(&aws, &[&group, "--owner", "-x"]).expect(0, &["is claimed by -x; owners there"]);
+    run(&aws, &[&group, "--prefix", "public-keys/"]).expect(2, &["--prefix: a security group has none"]);
+    let bucket = aws.make_bucket("bastion", BucketOptions::default()).unwrap();
+    let nobody = format!("Nothing in {bucket}/public-keys/ is claimed by nobody; nothing there is claimed by anybody.");
+    run(&aws, &[&bucket, "--owner", "nobody", "--remove", "--yes"]).expect(2, &[&nobody]);
     run(&aws, &[&group, "--owner", "a b"]).expect(2, &["an owner has 1 to 64"]);
     run(&aws, &["sg-x"]).expect(2, &["SG|BUCKET:"]);
     run(&aws, &["No_Bucket"]).expect(2, &["SG|BUCKET: this is not the name of a bucket"]);
@@ -123,7 +133,7 @@ fn nothing_is_removed_that_was_not_asked_for() {
 #[test]
 fn what_aws_refuses_is_told_and_has_a_code_of_its_own() {
     let (aws, group) = group();
-    run(&aws, &["sg-00000000000000000"]).expect(11, &["Error: The security group does not exist", "rules/group-missing"]);
+    run(&aws, &["sg-00000000000000000"]).expect(11, &["Error: The security group does not exist", "--region", "rules/group-missing"]);
     let denied = "You are not authorized to perform this operation. User: arn:aws:iam::1:user/x is not authorized to perform: \
                   ec2:DescribeSecurityGroupRules because no identity-based policy allows the ec2:DescribeSecurityGroupRules action";
     aws.fault("DescribeSecurityGroupRules", Fault::answer(403, "UnauthorizedOperation", denied));

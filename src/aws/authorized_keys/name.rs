@@ -66,6 +66,9 @@ pub enum NameError {
     /// Whole file names instead of logins.
     #[error("the bastion drops every .pub from an object's name, so this would become another login; leave .pub out")]
     UserWithSuffix,
+    /// No login's object.
+    #[error("the object of a login ends in .pub: \"{0}.pub\"")]
+    KeyWithoutSuffix(String),
     /// Not what the sync job takes.
     #[error("the bastion skips it in silence: a login there is a lower-case letter, then lower-case letters, digits and hyphens")]
     UserPattern,
@@ -231,7 +234,7 @@ impl FromStr for ObjectKey {
 
     fn from_str(text: &str) -> Result<Self, NameError> {
         let (prefix, name) = text.rfind('/').and_then(|slash| text.split_at_checked(slash + 1)).unwrap_or(("", text));
-        let user = name.strip_suffix(".pub").ok_or(NameError::UserPattern)?;
+        let user = name.strip_suffix(".pub").ok_or_else(|| NameError::KeyWithoutSuffix(text.to_owned()))?;
         Self::new(prefix.parse()?, user.parse()?)
     }
 }
@@ -276,7 +279,7 @@ mod tests {
         assert_eq!((key.prefix().as_str(), key.user().as_str()), (PREFIX, "neosync"));
         assert_eq!(key.to_string(), "public-keys/neosync.pub");
         assert_eq!("neosync.pub".parse::<ObjectKey>().unwrap().prefix().as_str(), "");
-        assert_eq!("public-keys/neosync".parse::<ObjectKey>(), Err(NameError::UserPattern));
+        assert_eq!("public-keys/neosync".parse::<ObjectKey>(), Err(NameError::KeyWithoutSuffix("public-keys/neosync".to_owned())));
         assert_eq!("public-keys/root.pub".parse::<ObjectKey>(), Err(NameError::UserReserved));
         let long = format!("{}/", "a".repeat(1020));
         assert_eq!(ObjectKey::new(long.parse().unwrap(), "neosync".parse().unwrap()), Err(NameError::KeyTooLong(1032)));

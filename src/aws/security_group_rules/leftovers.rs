@@ -39,6 +39,11 @@ pub struct Released {
     pub kept: Vec<Claimed>,
 }
 
+/// Rules that were left, with those who still claim them.
+pub(super) fn kept(left: &[(Rule, Vec<Mark>)]) -> impl Iterator<Item = Claimed> {
+    left.iter().map(|(rule, marks)| Claimed { marks: marks.clone(), ..claimed(rule) })
+}
+
 pub(super) fn claimed(rule: &Rule) -> Claimed {
     Claimed {
         rule_id: rule.id.clone(),
@@ -88,7 +93,7 @@ pub async fn release(account: &Account, group: &GroupId, owner: &Owner, cancelle
         let ids: Vec<String> = rules.into_iter().map(|rule| rule.id).collect();
         let left = leave::conclude(&calls, &ids, &ours).await.map_err(told)?;
         released.removed.extend(left.revoked.into_iter().map(|rule| rule.id));
-        released.kept.extend(left.kept.iter().map(|(rule, _)| claimed(rule)));
+        released.kept.extend(kept(&left.kept));
     }
     Ok(released)
 }

@@ -44,6 +44,14 @@ pub async fn look(
     Ok(Some(observe(entries, &surroundings, &rules, ours, &account.settings().default_tags)))
 }
 
+/// Whether a rule that is not this object's alone lets TCP to a port out, as this process saw the group last. `None`: it has not looked.
+pub async fn lets_out_beside(account: &Account, group: &GroupId, ours: &Ours, port: u16) -> Option<bool> {
+    let remembered = account.groups().of(group);
+    let listing = remembered.listing.lock().await;
+    let open = |rule: &Rule| rule.key.lets_tcp_out(port) && !ours.is_sole(rule);
+    listing.as_ref().map(|listing| listing.rules.iter().any(open))
+}
+
 /// The group's rules, asked once for all resources of a walk.
 async fn listed(calls: &Calls<'_>, group: &Arc<Group>, cancelled: &CancellationToken) -> Result<Vec<Rule>, Failed> {
     let mut listing = tokio::select! {

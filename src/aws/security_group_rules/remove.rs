@@ -10,10 +10,10 @@ use super::calls::{Calls, Pauses};
 use super::handover::hand_over;
 use super::id::GroupId;
 use super::leave;
-use super::leftovers::{Claimed, claimed};
+use super::leftovers::{Claimed, claimed, kept};
 use super::ours::Ours;
 use super::refuse::{Failed, Kind};
-use super::rule::{Direction, Rule};
+use super::rule::Rule;
 use crate::aws::Account;
 use crate::path::refusal::Refusal;
 
@@ -29,15 +29,18 @@ pub struct Removed {
     /// Rules that were recorded and bear marks of others only.
     pub superseded: Vec<Claimed>,
     revoked: Vec<Rule>,
+    /// Rules of the group that stay, whoever's.
+    stay: Vec<Rule>,
     /// There is no such group, so there was nothing to remove.
     pub group_missing: bool,
 }
 
 impl Removed {
-    /// Whether a rule that let TCP to a port out was removed.
+    /// Whether a rule that let TCP to a port out was removed, and no other lets it out.
     #[must_use]
     pub fn closed_egress(&self, port: u16) -> bool {
-        self.revoked.iter().any(|rule| rule.key.direction == Direction::Egress && rule.key.traffic.lets_tcp(port))
+        let open = |rules: &[Rule]| rules.iter().any(|rule| rule.key.lets_tcp_out(port));
+        open(&self.revoked) && !open(&self.stay)
     }
 }
 
@@ -66,9 +69,8 @@ pub async fn remove(account: &Account, group: &GroupId, ours: &Ours, cancelled: 
     // Who came meanwhile has left a mark. What a listing does not show any more may be there all the same.
     let mut now = calls.rules().await.map_err(told)?;
     now.extend(rules.into_iter().filter(|rule| !now.iter().any(|other| other.id == rule.id)).collect::<Vec<_>>());
-    let rules = now;
-    let mut removed = Removed::default();
-    leave_all(&calls, ours, rules, &mut removed).await.map_err(told)?;
+    let mut removed = Removed { stay: now.clone(), ..Removed::default() };
+    leave_all(&calls, ours, now, &mut removed).await.map_err(told)?;
     for successor in ours.identity.iter().flat_map(|identity| remembered.successors(identity)) {
         // What the object that follows has taken over from this one and does not want.
         let theirs = Ours { identity: Some(successor.identity), ..Ours::default() };
@@ -76,6 +78,7 @@ pub async fn remove(account: &Account, group: &GroupId, ours: &Ours, cancelled: 
         let unwanted = rules.into_iter().filter(|rule| !successor.wants.contains_key(&rule.key)).collect();
         leave_all(&calls, &theirs, unwanted, &mut Removed::default()).await.map_err(told)?;
     }
+    removed.stay.retain(|rule| !removed.revoked.iter().any(|gone| gone.id == rule.id));
     let unknown = |rule: &Claimed| !rule.marks.iter().any(|mark| mark.is_live() && remembered.has_met(&mark.owner));
     removed.kept.retain(unknown);
     removed.superseded.retain(unknown);
@@ -99,7 +102,7 @@ async fn leave_all(calls: &Calls<'_>, ours: &Ours, rules: Vec<Rule>, removed: &m
         left => left?,
     };
     hand_over(calls, &left.kept).await;
-    removed.kept.extend(left.kept.iter().map(|(rule, _)| claimed(rule)));
+    removed.kept.extend(kept(&left.kept));
     removed.revoked.extend(left.revoked);
     Ok(())
 }

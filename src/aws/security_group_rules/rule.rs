@@ -88,6 +88,13 @@ pub struct Key {
     pub peer: Peer,
 }
 
+impl Key {
+    /// Whether TCP to a port may go out to somebody.
+    pub(super) fn lets_tcp_out(&self, port: u16) -> bool {
+        matches!(self.direction, Direction::Egress) && self.traffic.lets_tcp(port)
+    }
+}
+
 /// A rule that is there.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Rule {

@@ -6,6 +6,9 @@ use crate::path::words::Words;
 /// What else can deny a call, where AWS does not say what did.
 pub(super) const OTHER_POLICIES: &str = "a permissions boundary, a session policy or the organization's policy can deny it too";
 
+/// Where to say which region is meant, in the provider block and to the program.
+pub(super) const REGION: &str = "correct the region: `aws = { region = \"…\" }`, --region or AWS_REGION";
+
 /// What is wrong with the account or the way to the API.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum AccountReason {
@@ -92,7 +95,7 @@ impl AccountReason {
                 "No AWS region is given",
                 "",
                 [
-                    "set `aws = { region = \"…\" }` in the provider block".to_owned(),
+                    "give one: `aws = { region = \"…\" }` in the provider block, --region to the program".to_owned(),
                     "or AWS_REGION in the environment".to_owned(),
                     "or `region` in the profile".to_owned(),
                 ],
@@ -108,7 +111,8 @@ impl AccountReason {
                 [
                     "set AWS_ACCESS_KEY_ID and AWS_SECRET_ACCESS_KEY, or AWS_PROFILE".to_owned(),
                     "log in: aws sso login".to_owned(),
-                    "or name a profile that exists: `aws = { profile = \"…\" }`; aws configure list-profiles lists them".to_owned(),
+                    "or name a profile that exists: `aws = { profile = \"…\" }`, --profile; aws configure list-profiles lists them"
+                        .to_owned(),
                 ],
             ),
             _ => Words::new(
@@ -118,7 +122,7 @@ impl AccountReason {
                     "see whether it works by itself: aws sts get-caller-identity".to_owned(),
                     "an SSO session ends: aws sso login".to_owned(),
                     "a role has to trust this identity, and this identity has to be allowed sts:AssumeRole".to_owned(),
-                    "correct `profile` or `assume_role` in the provider block".to_owned(),
+                    "correct `profile` or `assume_role` in the provider block, or --profile".to_owned(),
                 ],
             ),
         }
@@ -166,7 +170,7 @@ impl AccountReason {
             Self::Silent => Words::new(
                 "AWS does not answer",
                 "The API took the call and gave no answer in time, retries included.",
-                ["apply again".to_owned(), "a firewall or proxy in between may hold the connection".to_owned()],
+                ["try again".to_owned(), "a firewall or proxy in between may hold the connection".to_owned()],
             ),
             Self::Unreadable => Words::new(
                 "What answers is not AWS",
@@ -176,24 +180,24 @@ impl AccountReason {
             Self::Throttled => Words::new(
                 "AWS throttles the calls",
                 "All retries were throttled as well.",
-                ["apply again, with less at once: terraform apply -parallelism=2".to_owned(), "raise `aws.max_retries`".to_owned()],
+                ["try again, with less at once: terraform apply -parallelism=2".to_owned(), "raise `aws.max_retries`".to_owned()],
             ),
             Self::Failed => Words::new(
                 "AWS fails",
                 "The API answered with an error of its own, also to all retries.",
-                ["apply again".to_owned(), "see the AWS Health Dashboard".to_owned()],
+                ["try again".to_owned(), "see the AWS Health Dashboard".to_owned()],
             ),
             Self::Interrupted => Words::new(
                 "The call was interrupted",
-                format!("Terraform was told to stop while {action} was under way; whether it took effect is not known."),
-                ["apply again: what was made is found again".to_owned()],
+                format!("It was told to stop while {action} was under way; whether it took effect is not known."),
+                ["run it again: what was made is found again".to_owned()],
             ),
             _ => Words::new(
                 "AWS refuses the call",
                 "For a reason that this provider has no words for.",
                 [
                     "what AWS says above tells the cause".to_owned(),
-                    "TF_LOG=DEBUG shows each call with its request id, for AWS Support".to_owned(),
+                    "in Terraform, TF_LOG=DEBUG shows each call with its request id, for AWS Support".to_owned(),
                 ],
             ),
         }
@@ -233,7 +237,7 @@ fn denied(denial: &Denial, action: &str) -> Words {
     }
     Words {
         summary: "AWS denies the call",
-        means: denial.means().unwrap_or_else(|| "The identity that Terraform runs as may not do this.".to_owned()),
+        means: denial.means().unwrap_or_else(|| "The identity in use may not do this.".to_owned()),
         remedies,
     }
 }

@@ -1,5 +1,6 @@
 //! Words about the bastion's key bucket.
 
+use super::account::REGION;
 use super::denial::Denial;
 use crate::path::words::Words;
 
@@ -104,8 +105,8 @@ impl BucketReason {
                 "The bucket does not exist",
                 format!("S3 knows no bucket `{bucket}`."),
                 [
-                    "set `bucket` to the bastion's key bucket: module.bastion.bucket_name".to_owned(),
-                    "a bucket that was made a moment ago: apply again".to_owned(),
+                    "name the bastion's key bucket: module.bastion.bucket_name".to_owned(),
+                    "a bucket that was made a moment ago: try again".to_owned(),
                 ],
             ),
             Self::Elsewhere { region } => Words::new(
@@ -113,9 +114,9 @@ impl BucketReason {
                 if region.is_empty() { "S3 does not say in which.".to_owned() } else { format!("It is in {region}.") },
                 [
                     if region.is_empty() {
-                        "set `aws = { region = \"…\" }` to the bucket's region".to_owned()
+                        REGION.to_owned()
                     } else {
-                        format!("set `aws = {{ region = \"{region}\" }}` in the provider block")
+                        format!("set the region: `aws = {{ region = \"{region}\" }}`, --region {region} or AWS_REGION")
                     },
                     "a bastion whose module names a region that does not exist never syncs a key: check its `region` too".to_owned(),
                 ],
@@ -171,9 +172,10 @@ impl BucketReason {
                     "another `user`: one login has one set of keys. Two logins that swap go by way of a third name, in two applies"
                         .to_owned(),
                     "to take it over from them and overwrite it: `adopt = true`".to_owned(),
-                    "a resource that is replaced create-first and gets other keys at once: a stable `owner` tells that it is the same"
+                    "a resource that is replaced create-first and gets other keys at once: give it an `owner` in an apply before, or let its keys \
+                     change in place, without replacing it"
                         .to_owned(),
-                    "an owner that no state knows any more was left by a run that was killed: bastion leftovers BUCKET lists it".to_owned(),
+                    format!("an owner that no state knows any more was left by a run that was killed: bastion leftovers {} lists it", bucket(object)),
                     "`earlier-version` stands for whoever made it with a version that noted no owner: terraform import takes it over"
                         .to_owned(),
                 ],
@@ -186,12 +188,12 @@ impl BucketReason {
             Self::Unlisted { bucket } => Words::new(
                 "The bucket cannot be listed to its end",
                 format!("`{bucket}` holds more objects under the prefix than any bastion has logins."),
-                ["name a longer prefix".to_owned()],
+                ["name a longer prefix: `prefix`, --prefix".to_owned()],
             ),
             _ => Words::new(
                 "The object cannot be read",
                 "Its content broke off on the way.",
-                ["apply again".to_owned(), "a proxy in between may cut answers".to_owned()],
+                ["try again".to_owned(), "a proxy in between may cut answers".to_owned()],
             ),
         }
     }
@@ -218,6 +220,11 @@ impl BucketReason {
     }
 }
 
+/// The bucket of `bucket/key`.
+fn bucket(object: &str) -> &str {
+    object.split('/').next().unwrap_or(object)
+}
+
 fn denied(object: &str, denial: &Denial, action: &str) -> Words {
     const SUMMARY: &str = "The bucket denies the call";
     let who = "see who it is: aws sts get-caller-identity".to_owned();
@@ -233,7 +240,7 @@ fn denied(object: &str, denial: &Denial, action: &str) -> Words {
                 "the bucket's policy, or its owner: another account's bucket has to allow this one".to_owned(),
                 "a permissions boundary, a session policy or the organization's policy".to_owned(),
                 "a VPC endpoint's policy, where the calls leave through one".to_owned(),
-                "`expected_bucket_owner` names another account".to_owned(),
+                "`expected_bucket_owner`, where it is given, names another account".to_owned(),
             ],
         ),
     }

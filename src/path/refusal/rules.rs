@@ -1,6 +1,6 @@
 //! Words about the bastion's security group and its rules.
 
-use super::account::OTHER_POLICIES;
+use super::account::{OTHER_POLICIES, REGION};
 use super::denial::Denial;
 use crate::path::words::Words;
 
@@ -104,7 +104,7 @@ impl RulesReason {
             Self::GroupMissing { group } => Words::new(
                 "The security group does not exist",
                 format!("EC2 knows no `{group}` in this region and account, and did not learn of it within a minute."),
-                ["correct `security_group_id`".to_owned(), "correct the region: `aws = { region = \"…\" }`".to_owned()],
+                ["correct the id: `security_group_id`".to_owned(), REGION.to_owned()],
             ),
             Self::PeerMissing { peer } => Words::new(
                 "A peer does not exist",
@@ -122,8 +122,8 @@ impl RulesReason {
             Self::Quota { group, direction, there, needed } => Words::new(
                 "The security group can hold no more rules",
                 format!(
-                    "`{group}` holds {there} {direction} rules, and has no room for {needed} more that are wanted. Rules that still let a \
-                     wanted peer through were left in place. The quota is 60 a direction unless it was raised, IPv4 and IPv6 counted apart; \
+                    "`{group}` holds {there} {direction} rules, and the change needs room for {needed} more. Rules that still let a wanted \
+                     peer through were left in place. The quota is 60 a direction unless it was raised, IPv4 and IPv6 counted apart; \
                      a prefix list counts as many rules as it may have entries."
                 ),
                 [
@@ -166,7 +166,7 @@ impl RulesReason {
             Self::Endless { group } => Words::new(
                 "The list of the group's rules does not end",
                 format!("EC2 gave more pages of the rules of `{group}` than a group can have. An incomplete list is not used."),
-                ["apply again".to_owned(), "if `aws.endpoints` is set, check the service behind it".to_owned()],
+                ["try again".to_owned(), "where another endpoint than Amazon's is set, check the service behind it".to_owned()],
             ),
             _ => return None,
         };
@@ -249,7 +249,7 @@ fn denied(group: &str, denial: &Denial, action: &str) -> Words {
         summary: "AWS denies a change of the security group's rules",
         means: match denial.means() {
             Some(means) => format!("{means} It was needed for `{group}`."),
-            None => format!("The identity that Terraform runs as may not do this to `{group}`."),
+            None => format!("The identity in use may not do this to `{group}`."),
         },
         remedies,
     }

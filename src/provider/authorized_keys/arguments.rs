@@ -312,5 +312,7 @@ mod tests {
         for id in ["", "my-bastion", "my-bastion/public-keys/root.pub", "my-bastion//public-keys/a.pub", "public-keys/neosync"] {
             assert!(import_id(id).is_err(), "{id}");
         }
+        let refused = import_id("my-bastion/public-keys/neosync").unwrap_err();
+        assert!(refused.iter().next().unwrap().detail.ends_with("ends in .pub: \"public-keys/neosync.pub\"."));
     }
 }

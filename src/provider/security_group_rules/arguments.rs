@@ -71,7 +71,6 @@ pub(super) fn advice(config: &Model) -> Diagnostics {
     // What is wrong has been told, and is not told again.
     diagnostics.append(of_severity(&judged, Severity::Warning));
     warn_of_the_world(&ingress, &mut diagnostics);
-    warn_of_no_sync(config, &egress, &mut diagnostics);
     duplicates(&[ingress, egress].concat(), &mut diagnostics);
     diagnostics
 }
@@ -82,17 +81,33 @@ fn of_severity(all: &Diagnostics, severity: Severity) -> Diagnostics {
     some
 }
 
-/// As [`advice`], about what a change of state would close.
-pub(super) fn advice_on_change(prior: &Model, config: &Model) -> Diagnostics {
-    let mut diagnostics = Diagnostics::new();
+/// Whether a configuration leaves the way to S3 to other rules: it manages egress and opens none, or closes the one that state has.
+pub(super) fn leaves_s3_to_others(prior: Option<&Model>, config: &Model) -> bool {
     let opens = |model| {
         let entries = judge(model, Direction::Egress, &mut Diagnostics::new());
         entries.iter().any(|entry| entry.traffic.is_none_or(|traffic| traffic.lets_tcp(HTTPS)))
     };
-    let left_out = !config.egress.is_unknown() && config.egress.known().is_none_or(BTreeMap::is_empty);
-    if left_out && opens(prior) {
-        diagnostics.warning(AttributePath::of("egress"), NO_SYNC, NO_SYNC_DETAIL);
+    match &config.egress {
+        Attr::Unknown => false,
+        Attr::Known(entries) if !entries.is_empty() => !opens(config),
+        _ => prior.is_some_and(opens),
     }
+}
+
+/// Nothing in the group lets the bastion out to S3 then.
+pub(super) fn no_sync() -> Diagnostics {
+    warned(NO_SYNC, NO_SYNC_DETAIL)
+}
+
+/// The same of a group that nobody has looked at yet.
+pub(super) fn perhaps_no_sync() -> Diagnostics {
+    let detail = format!("{NO_SYNC_DETAIL} Where another rule of the group lets it out, this is no problem.");
+    warned("The bastion may not reach S3", &detail)
+}
+
+fn warned(summary: &str, detail: &str) -> Diagnostics {
+    let mut diagnostics = Diagnostics::new();
+    diagnostics.warning(AttributePath::of("egress"), summary, detail);
     diagnostics
 }
 
@@ -351,17 +366,7 @@ pub(super) const NO_SYNC: &str = "The bastion cannot reach S3";
 
 const NO_SYNC_DETAIL: &str = "Nothing in `egress` lets TCP to port 443 out. A bastion that syncs its keys from a bucket then gets none; and the \
     sync job of Guimove's module takes a listing that fails for an empty one: it deletes every login. Add an entry with port 443 to S3's \
-    prefix list (`pl-…`, com.amazonaws.REGION.s3), or to 0.0.0.0/0. Where another rule of the group's lets it out already, this is no problem.";
-
-fn warn_of_no_sync(config: &Model, egress: &[Judged], diagnostics: &mut Diagnostics) {
-    if !matches!(&config.egress, Attr::Known(entries) if !entries.is_empty()) {
-        return;
-    }
-    let open = |entry: &Judged| entry.traffic.is_none_or(|traffic| traffic.lets_tcp(HTTPS));
-    if !egress.iter().any(open) {
-        diagnostics.warning(AttributePath::of("egress"), NO_SYNC, NO_SYNC_DETAIL);
-    }
-}
+    prefix list (`pl-…`, com.amazonaws.REGION.s3), or to 0.0.0.0/0.";
 
 #[cfg(test)]
 pub(super) mod tests;

@@ -95,9 +95,8 @@ pub(super) async fn removed(account: &Account, group: &GroupId, removed: &Remove
         warnings.warning(at(), "Rules stay, because they do not bear this resource's mark", detail);
     }
     if removed.closed_egress(HTTPS) {
-        let detail = "A rule that let TCP to port 443 out was removed. A bastion that syncs its keys from a bucket gets none without it; and \
-                      the sync job of Guimove's module takes a listing that fails for an empty one: it deletes every login. Where another \
-                      rule of the group's lets it out, this is no problem.";
+        let detail = "The last rule of the group that let TCP to port 443 out was removed. A bastion that syncs its keys from a bucket gets none without it; and \
+                      the sync job of Guimove's module takes a listing that fails for an empty one: it deletes every login.";
         warnings.warning(AttributePath::of("egress"), NO_SYNC, detail);
     }
     warnings

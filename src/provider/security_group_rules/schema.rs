@@ -44,7 +44,12 @@ pub(super) fn schema() -> Schema {
                 string(),
                 "Which of the owner's objects this is: the value of the tag `bastion-owner/OWNER`. Drawn when the resource is created.",
             ),
-            Attribute::computed("tags", map_of(Type::String), "The provider's `default_tags`, as the last change put them on the rules."),
+            Attribute::computed(
+                "tags",
+                map_of(Type::String),
+                "The provider's `default_tags`, as the rules bear them that no other resource uses; and the `Name` of such a rule, while it is another \
+                 than its entry's.",
+            ),
             Attribute::computed(
                 "rules",
                 map_of(Type::list(held)),
