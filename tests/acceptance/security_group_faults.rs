@@ -303,6 +303,6 @@ fn malformed_input_is_refused_at_plan_on_its_argument_without_a_call() {
     }
     cloud.write(&[&block.clone().set("ingress", ssh(&["0.0.0.0/0"])).set("egress", "{ db = { port = 5432, peers = [\"10.0.0.0/8\"] } }")]);
     let said = cloud.terraform.run(&["plan", "-no-color", "-input=false"]).unwrap().ok().unwrap();
-    assert_says(&said, &["Warning: SSH is open to the whole internet", "Warning: The bastion cannot reach S3", "deletes every login"]);
+    assert_says(&said, &["Warning: SSH is open to the whole internet", "Warning: The bastion may not reach S3", "deletes every login"]);
     assert!(calls(&cloud).is_empty(), "a plan of something new calls nobody: {:?}", calls(&cloud));
 }
