@@ -87,11 +87,22 @@ fn an_owners_objects_go_and_what_another_claims_stays() {
     let mark = [("x-amz-meta-managed-by", MARK)];
     aws.put_object_with(&bucket, "public-keys/earlier.pub", "a line\n", &mark).unwrap();
     aws.put_object(&bucket, "public-keys/somebody.pub", "somebody else's\n").unwrap();
+    let (old, new) = ("# bastion-owner: team/old 1111111111111111\n", "# bastion-owner: team/new 2222222222222222\n");
+    let owners = [mark[0], ("x-amz-meta-bastion-owners", "team/new:2222222222222222 team/old:1111111111111111")];
+    aws.put_object_with(&bucket, "public-keys/shared.pub", &format!("{new}{old}a line\n"), &owners).unwrap();
     let said = run(&aws, &[&bucket]);
-    assert_eq!((said.code, said.out.as_str()), (0, "earlier-version\n  public-keys/earlier.pub  login earlier\n"), "{}", said.err);
+    let expected = "earlier-version\n  public-keys/earlier.pub  login earlier\n\
+                    team/new\n  public-keys/shared.pub  login shared; also claimed by team/old\n\
+                    team/old\n  public-keys/shared.pub  login shared; also claimed by team/new\n";
+    assert_eq!((said.code, said.out.as_str()), (0, expected), "{}", said.err);
     run(&aws, &[&bucket, "--prefix", "elsewhere/"]).expect(0, &[&format!("Nothing in {bucket}/elsewhere/ bears this provider's mark.")]);
     let said = run(&aws, &[&bucket, "--owner", "earlier-version", "--remove", "--yes"]);
     said.expect(0, &["public-keys/earlier.pub: removed"]);
+    let said = run(&aws, &[&bucket, "--owner", "team/old", "--remove", "--yes"]);
+    said.expect(0, &["public-keys/shared.pub: no longer claimed by team/old; stays for team/new"]);
+    let left = aws.get_object(&bucket, "public-keys/shared.pub").unwrap().unwrap();
+    assert_eq!(String::from_utf8(left).unwrap(), format!("{new}a line\n"));
+    run(&aws, &[&bucket, "--owner", "team/new", "--remove", "--yes"]).expect(0, &["removed; nobody but team/new claimed it"]);
     assert_eq!(aws.object_keys(&bucket).unwrap(), ["public-keys/somebody.pub"]);
 }
 
@@ -128,6 +139,20 @@ fn nothing_is_removed_that_was_not_asked_for() {
     assert_eq!(peers(&aws, &group), all);
     script("yes\n").expect(0, &["removed; nobody but team/old claimed it"]);
     assert_eq!(peers(&aws, &group).len(), all.len() - 1);
+}
+
+#[test]
+fn a_listing_that_never_ends_is_an_error() {
+    let aws = Aws::start().unwrap();
+    let bucket = aws.make_bucket("bastion", BucketOptions::default()).unwrap();
+    aws.put_object(&bucket, "public-keys/neosync.pub", "a line\n").unwrap();
+    let page = "<ListBucketResult><IsTruncated>true</IsTruncated><NextContinuationToken>again</NextContinuationToken></ListBucketResult>";
+    aws.fault("ListObjectsV2", Fault::Text(page.to_owned()));
+    for arguments in [vec![bucket.as_str()], vec![&bucket, "--owner", "team/old", "--remove", "--yes"]] {
+        aws.forget_calls();
+        run(&aws, &arguments).expect(11, &["The bucket cannot be listed to its end", "bucket/unlisted"]);
+        assert!(aws.count("ListObjectsV2") <= 20, "{}", aws.count("ListObjectsV2"));
+    }
 }
 
 #[test]
