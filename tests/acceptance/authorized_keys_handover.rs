@@ -66,6 +66,30 @@ fn what_is_replaced_create_first_and_killed_in_between_is_there_at_every_moment(
 }
 
 #[test]
+fn a_replacement_that_gets_other_keys_at_once_needs_an_owner_and_says_so() {
+    let bucket = Bucket::new();
+    let cloud = &bucket.cloud;
+    let trigger = |value: &str| Block::new("terraform_data", "trigger").text("input", value);
+    let lifecycle = "lifecycle {\n    create_before_destroy = true\n    replace_triggered_by = [terraform_data.trigger]\n  }";
+    let block = bucket.block().raw(lifecycle);
+    cloud.settle(&[&block, &trigger("a")]);
+    let (text, other) = (bucket.text(), with_key(block, OTHER));
+    cloud.aws.forget_calls();
+    let said = cloud.apply(&[&other, &trigger("b")]).failed().unwrap();
+    assert_says(&said, &["bucket/owned", "give it an `owner` in an apply before", &format!("bastion leftovers {}", bucket.name)]);
+    assert_eq!(bucket.text(), text, "nobody lost a key");
+    // Nothing triggers a replacement any more: the keys change in place.
+    cloud.settle(&[&other, &trigger("b")]);
+    let owned = other.text("owner", "neosync/prod");
+    cloud.settle(&[&owned, &trigger("b")]);
+    let said = cloud.apply(&[&with_key(owned, ED25519), &trigger("c")]).ok().unwrap();
+    assert_says(&said, &["1 added, 1 changed, 1 destroyed"]);
+    cloud.settled();
+    assert_eq!((bucket.deletes(), bucket.claims()), (0, [claim(&cloud.attributes(ADDRESS))].into()));
+    assert!(bucket.text().unwrap().ends_with(&line(ED25519)));
+}
+
+#[test]
 fn a_rename_hands_the_object_over() {
     let bucket = Bucket::new();
     let cloud = &bucket.cloud;

@@ -44,8 +44,8 @@ pub(super) fn schema() -> Schema {
                 "owner",
                 string(),
                 "Whose the object is: a stable name, such as `neosync/prod`, of up to 64 letters, digits and `. _ / = + @ -`. With one, a resource \
-                 finds its object again after its state was lost or its run was killed, so no two may have the same. Defaults to one that is \
-                 drawn and kept in state.",
+                 finds its object again after its state was lost or its run was killed, and a replacement made create-first may have other keys \
+                 than what it replaces; so no two may have the same. Defaults to one that is drawn and kept in state.",
             ),
             Attribute::optional("expected_bucket_owner", string(), "The account that the bucket has to belong to, twelve digits."),
             Attribute::computed("id", string(), "`bucket/key`, which an import takes."),
