@@ -89,7 +89,7 @@ fn an_owners_objects_go_and_what_another_claims_stays() {
     aws.put_object(&bucket, "public-keys/somebody.pub", "somebody else's\n").unwrap();
     let (old, new) = ("# bastion-owner: team/old 1111111111111111\n", "# bastion-owner: team/new 2222222222222222\n");
     let owners = [mark[0], ("x-amz-meta-bastion-owners", "team/new:2222222222222222 team/old:1111111111111111")];
-    aws.put_object_with(&bucket, "public-keys/shared.pub", &format!("{new}{old}a line\n"), &owners).unwrap();
+    aws.put_object_with(&bucket, "public-keys/shared.pub", format!("{new}{old}a line\n"), &owners).unwrap();
     let said = run(&aws, &[&bucket]);
     let expected = "earlier-version\n  public-keys/earlier.pub  login earlier\n\
                     team/new\n  public-keys/shared.pub  login shared; also claimed by team/old\n\
