@@ -42,6 +42,17 @@ fn who_is_left_a_rule_in_the_same_run_describes_it() {
         cloud.settled();
     }
     never_out(&cloud, &group, &[PEER]);
+    // However many rules there are, it is one call for the tags and one for the descriptions.
+    let many: Vec<String> = (0..100).map(|number| format!("10.0.1.{number}")).collect();
+    let many: Vec<&str> = many.iter().map(String::as_str).collect();
+    cloud.aws.quota(200);
+    cloud.settle(&[&made("again", &ssh(&many))]);
+    cloud.aws.forget_calls();
+    cloud.apply(&[&made("last", &ssh(&many).replace("neosync", "other"))]).ok().unwrap();
+    assert_eq!(cloud.aws.count("ModifySecurityGroupRules"), 1);
+    // The mark of the one who comes, of the one who leaves, and the name.
+    assert_eq!(cloud.aws.count("CreateTags"), 3);
+    cloud.settled();
 }
 
 #[test]
