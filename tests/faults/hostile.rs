@@ -10,7 +10,7 @@ use std::time::{Duration, Instant};
 use bastion::check::{Patience, Request, Sessions, check_with};
 use bastion::key::HostKeys;
 use bastion::path::event::Silent;
-use bastion::postgres::{Readiness, SslMode};
+use bastion::postgres::SslMode;
 use lab::{Bastion, Flavour, Postgres};
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::tcp::OwnedWriteHalf;
@@ -167,7 +167,8 @@ fn honest_database() -> (Request, Script) {
     world.sslmode(SslMode::Disable);
     world.request.route.hops.clear();
     world.target().host = "127.0.0.1".parse().unwrap();
-    world.request.postgres.readiness = Readiness { replication: true, publication: None, tables: vec!["orders".to_owned()] };
+    world.request.postgres.readiness.replication = true;
+    world.request.postgres.readiness.tables = vec!["orders".to_owned()];
     world.request.timeout = TIMEOUT;
     let recorder = Recorder::start(cluster.postgres.port());
     world.database_at(recorder.port);

@@ -8,6 +8,7 @@ pub(super) const OTHER_POLICIES: &str = "a permissions boundary, a session polic
 
 /// What is wrong with the account or the way to the API.
 #[derive(Clone, Debug, PartialEq, Eq)]
+#[non_exhaustive]
 pub enum AccountReason {
     /// The provider block holds values that are not known yet.
     NotConfigured,
