@@ -115,6 +115,27 @@ fn no_two_files_import_each_other() {
     assert!(wrong.is_empty(), "they import each other: {wrong:?}");
 }
 
+/// A cause, an error or a finding more is no break for whoever matches on them.
+#[test]
+fn what_grows_can_grow() {
+    let grows = |name: &str| {
+        let known = ["Cause", "Finding", "Stage", "Status", "Event", "Proof", "Target", "Tried", "Unavailability", "ConnectionLimit"];
+        ["Error", "Reason", "Problem"].iter().any(|end| name.ends_with(end)) || known.contains(&name)
+    };
+    let rooms = ["src/path", "src/key", "src/ssh", "src/tls", "src/postgres", "src/way", "src/check"];
+    let mut found = 0;
+    for (file, text) in all(&rooms) {
+        for (before, rest) in body(&text).match_indices("\npub enum ").map(|(at, word)| (&text[..at], &text[at + word.len()..])) {
+            let name = rest.split_whitespace().next().unwrap();
+            if grows(name) {
+                found += 1;
+                assert!(before.ends_with("#[non_exhaustive]"), "{file}: {name}");
+            }
+        }
+    }
+    assert!(found > 25, "only {found} were found");
+}
+
 #[test]
 fn each_file_says_in_its_first_sentence_what_it_is_for() {
     let wrong: Vec<_> = all(&["src", "lab/src", "tests", "examples"])

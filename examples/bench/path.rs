@@ -10,7 +10,7 @@ use bastion::check::{Request, Sessions, check};
 use bastion::key::PrivateKey;
 use bastion::path::event::Silent;
 use bastion::path::route::{Address, Hop, Host, Login, Port, Route, Target as Destination};
-use bastion::postgres::{Readiness, SslMode, TlsSettings};
+use bastion::postgres::{SslMode, TlsSettings};
 use bastion::secret::Secret;
 use bastion::ssh::known_hosts;
 use futures_util::{StreamExt as _, stream};
@@ -256,7 +256,7 @@ fn request(order: &Value) -> Result<Request> {
     request.postgres.password = Some(text("password")?.into());
     request.postgres.tls = TlsSettings::new(mode, authorities, None)?;
     // As psql is asked.
-    request.postgres.readiness = Readiness { tables: vec![lab::TABLE.to_owned()], ..Readiness::default() };
+    request.postgres.readiness.tables = vec![lab::TABLE.to_owned()];
     request.timeout = TIMEOUT;
     Ok(request)
 }

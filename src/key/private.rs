@@ -27,6 +27,7 @@ pub struct PrivateKey {
 
 /// Why a text is not a usable private key. The text itself is never quoted.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
+#[non_exhaustive]
 pub enum KeyError {
     /// A public key where the private half belongs.
     #[error("this is a public key; give its private half, the file without .pub")]

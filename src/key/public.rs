@@ -20,6 +20,7 @@ pub struct PublicKey {
 
 /// Why a text is not a public key.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
+#[non_exhaustive]
 pub enum PublicKeyError {
     /// Nothing, or only blanks.
     #[error("a public key is needed here, in the form \"ssh-ed25519 AAAA…\"")]

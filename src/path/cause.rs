@@ -6,6 +6,7 @@ use crate::key::PublicKey;
 
 /// What a connection was that no line of `pg_hba.conf` fits.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[non_exhaustive]
 pub enum Tried {
     /// Encrypted.
     Tls,
@@ -17,6 +18,7 @@ pub enum Tried {
 
 /// What is wrong. Each cause belongs to one stage; where the wire cannot tell candidates apart they share one cause.
 #[derive(Clone, Debug, PartialEq, Eq)]
+#[non_exhaustive]
 pub enum Cause {
     /// No host key is pinned, and ignoring it was not asked for.
     NothingPinned,

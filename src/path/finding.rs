@@ -4,6 +4,7 @@ use super::heard::Heard;
 
 /// One thing that is missing. Tables are named as they were asked for.
 #[derive(Clone, Debug, PartialEq, Eq)]
+#[non_exhaustive]
 pub enum Finding {
     /// Not `logical`.
     WalLevel {

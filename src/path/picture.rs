@@ -12,6 +12,7 @@ const WIDEST: usize = 96;
 
 /// How far a walk came.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[non_exhaustive]
 pub enum Reach {
     /// Every stage passed.
     Proven,

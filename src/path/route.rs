@@ -15,6 +15,7 @@ pub struct Host(String);
 
 /// Why a text is not a host.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
+#[non_exhaustive]
 pub enum HostError {
     /// Nothing, or only blanks.
     #[error("a host name or an address is needed here")]

@@ -8,6 +8,7 @@ use std::str::FromStr;
 /// A leg that is reached from the vantage has `Resolve` and `Connect`, one that is reached through a hop `Forward` and `Dial`. An SSH
 /// server goes on with `Handshake` to `Authenticate`, a database with `Tls` to `Ready`.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+#[non_exhaustive]
 pub enum Stage {
     /// The arguments are right, without any network.
     Configure,

@@ -27,6 +27,7 @@ impl Walked {
 
 /// How a stage ended.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[non_exhaustive]
 pub enum Status {
     /// It holds.
     Passed,

@@ -8,6 +8,7 @@ use super::sslmode::Encryption;
 
 /// What a walk to Postgres can fail with, one variant for each verb.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+#[non_exhaustive]
 pub enum Error {
     /// From [`negotiate`](super::negotiate).
     #[error(transparent)]
@@ -22,6 +23,7 @@ pub enum Error {
 
 /// Which of the TLS arguments is at fault. Found without any network.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
+#[non_exhaustive]
 pub enum TlsSettingsError {
     /// `verify-ca` and `verify-full` need roots to verify against.
     #[error("this sslmode needs sslrootcert")]
@@ -51,6 +53,7 @@ impl From<IdentityError> for TlsSettingsError {
 
 /// Why there is no stream to log in on.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+#[non_exhaustive]
 pub enum TlsError {
     /// Nothing came within the time: a hung server, or a proxy that holds back.
     #[error("no answer to the request for TLS")]
@@ -83,6 +86,7 @@ pub enum TlsError {
 
 /// Which limit on connections is reached.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[non_exhaustive]
 pub enum ConnectionLimit {
     /// `max_connections`: no slot is left at all.
     Server,
@@ -98,6 +102,7 @@ pub enum ConnectionLimit {
 
 /// Why a server takes nobody just now.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[non_exhaustive]
 pub enum Unavailability {
     /// Starting up, or not consistent yet.
     Starting,
@@ -113,6 +118,7 @@ pub enum Unavailability {
 
 /// Why the role did not get in, or the database did not open. Shapes as measured with Postgres 15 and pgbouncer 1.18.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+#[non_exhaustive]
 pub enum LoginError {
     /// 28P01, or a directory (LDAP, PAM, RADIUS) that refuses: a wrong or expired password, or a role that does not exist.
     #[error("the password was refused: {heard}")]
@@ -308,6 +314,7 @@ impl LoginError {
 
 /// Why readiness could not be found out. What is found is data, not an error: see [`Finding`](crate::path::finding::Finding).
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+#[non_exhaustive]
 pub enum ReadyError {
     /// No answer within the time.
     #[error("no answer to a catalog query")]

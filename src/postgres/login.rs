@@ -32,6 +32,7 @@ const LONGEST_VERSION: usize = 32;
 
 /// Who logs in, and where to. Not `Debug`: the password is inside.
 #[derive(Clone)]
+#[non_exhaustive]
 pub struct Role {
     /// The role's name.
     pub user: String,
@@ -39,6 +40,14 @@ pub struct Role {
     pub password: Option<Secret<String>>,
     /// The database's name.
     pub database: String,
+}
+
+impl Role {
+    /// A role and a database, without a password.
+    #[must_use]
+    pub fn new(user: impl Into<String>, database: impl Into<String>) -> Self {
+        Self { user: user.into(), password: None, database: database.into() }
+    }
 }
 
 /// Logs in, with SCRAM bound to the TLS channel where there is one.

@@ -18,6 +18,7 @@ const DECODES_ON_STANDBY: i32 = 16;
 
 /// What the role has to be able to do.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
+#[non_exhaustive]
 pub struct Readiness {
     /// Whether it will replicate logically.
     pub replication: bool,

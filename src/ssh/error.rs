@@ -6,6 +6,7 @@ use crate::path::stage::Stage;
 
 /// Why a name has no address.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+#[non_exhaustive]
 pub enum ResolveError {
     /// The resolver knows no such name.
     #[error("the name is not known: {heard}")]
@@ -32,6 +33,7 @@ pub enum ResolveError {
 
 /// Why there is no TCP connection. Of several addresses, the first one's error.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+#[non_exhaustive]
 pub enum ConnectError {
     /// Nothing listens.
     #[error("connection refused")]
@@ -58,6 +60,7 @@ pub enum ConnectError {
 
 /// Why there is no trusted server.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+#[non_exhaustive]
 pub enum HandshakeError {
     /// Closed or reset before any SSH version; what was said before that is in `heard`.
     #[error("closed before a version: {heard}")]
@@ -158,6 +161,7 @@ impl HandshakeError {
 
 /// Why the login failed.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+#[non_exhaustive]
 pub enum AuthenticateError {
     /// The key was refused.
     #[error("permission denied ({})", methods.join(","))]
@@ -190,6 +194,7 @@ pub enum AuthenticateError {
 
 /// Why there is no channel to the database.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+#[non_exhaustive]
 pub enum ForwardError {
     /// sshd forbids it; it says the same for five settings.
     #[error("administratively prohibited: {heard}")]
@@ -231,6 +236,7 @@ pub enum ForwardError {
 
 /// Why a session that was kept up is none any more.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+#[non_exhaustive]
 pub enum HoldError {
     /// It ended.
     #[error("the session ended: {heard}")]

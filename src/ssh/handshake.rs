@@ -64,6 +64,7 @@ const MACS: &[mac::Name] = &[mac::HMAC_SHA512_ETM, mac::HMAC_SHA256_ETM, mac::HM
 
 /// What a handshake has shown.
 #[derive(Clone, Debug)]
+#[non_exhaustive]
 pub struct Facts {
     /// Such as `OpenSSH_9.2p1`.
     pub server_version: String,

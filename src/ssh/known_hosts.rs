@@ -12,6 +12,7 @@ use crate::path::route::{Host, Port};
 
 /// Why pinned host keys cannot be used.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+#[non_exhaustive]
 pub enum KnownHostsError {
     /// A line that is no host key.
     #[error("in \"{line}\": {error}")]

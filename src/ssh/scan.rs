@@ -12,6 +12,7 @@ use crate::key::{HostKeys, PublicKey};
 
 /// Why the keys are not known.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+#[non_exhaustive]
 pub enum ScanError {
     /// There is no TCP connection.
     #[error(transparent)]

@@ -42,6 +42,7 @@ pub enum Verified {
 
 /// What is known of a TLS connection. Its text is a note for people: `TLS 1.3, verified orders.abc.example`.
 #[derive(Clone, Debug, PartialEq, Eq)]
+#[non_exhaustive]
 pub struct Encrypted {
     /// `TLS 1.3` or `TLS 1.2`.
     pub version: &'static str,

@@ -4,6 +4,7 @@ use crate::path::heard::Heard;
 
 /// What is wrong with the root certificates.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
+#[non_exhaustive]
 pub enum RootCertError {
     /// No `BEGIN CERTIFICATE` in it.
     #[error("there is no PEM certificate in it")]
@@ -27,6 +28,7 @@ pub enum RootCertError {
 
 /// What is wrong with the client's certificate.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
+#[non_exhaustive]
 pub enum ClientCertError {
     /// No `BEGIN CERTIFICATE` in it.
     #[error("there is no PEM certificate in it")]
@@ -41,6 +43,7 @@ pub enum ClientCertError {
 
 /// What is wrong with the client certificate's key. Nothing of the key is ever quoted.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
+#[non_exhaustive]
 pub enum ClientKeyError {
     /// No private key in PEM.
     #[error("there is no PEM private key in it")]
@@ -58,6 +61,7 @@ pub enum ClientKeyError {
 
 /// What is wrong with a client's certificate and key.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
+#[non_exhaustive]
 pub enum IdentityError {
     /// In the certificate.
     #[error(transparent)]
@@ -69,6 +73,7 @@ pub enum IdentityError {
 
 /// Why there is no TLS on a stream whose peer agreed to it.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+#[non_exhaustive]
 pub enum HandshakeError {
     /// It began, and nothing more came within the time: large packets that are lost on the way, or a hung server.
     #[error("silence in the TLS handshake")]
@@ -110,6 +115,7 @@ pub enum HandshakeError {
 
 /// What is wrong with the server's certificate.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+#[non_exhaustive]
 pub enum CertificateProblem {
     /// Past its last day.
     #[error("it has expired")]

@@ -112,11 +112,15 @@ impl Patience {
     }
 
     /// How long a stage may heal, and how it is tried.
-    pub(crate) const fn healing(&self, stage: Stage) -> (Duration, Backoff) {
+    pub(crate) fn healing(&self, stage: Stage) -> (Duration, Backoff) {
         let seconds = Duration::from_secs;
         match stage {
-            // Those who failed together come back within the time that the session of the first one lingers.
-            Stage::Authenticate => (self.key_window, Backoff::new(REFUSAL_PAUSE, REFUSAL_PAUSE.saturating_add(LINGER), seconds(10))),
+            // Those who failed together come back while the session of the first one lingers; the other half of that time is for a
+            // busy machine.
+            Stage::Authenticate => {
+                let longest = REFUSAL_PAUSE + LINGER / 2;
+                (self.key_window, Backoff::new(REFUSAL_PAUSE, longest, longest))
+            }
             Stage::Login | Stage::Open => (self.open_window, Backoff::new(seconds(1), seconds(2), seconds(8))),
             _ => (self.reach_window, Backoff::new(Duration::from_millis(500), seconds(1), seconds(8))),
         }

@@ -127,8 +127,8 @@ fn twenty_five_connections_share_the_logins_made_while_they_wait() {
     let bench = Bench::new();
     let block = bench.connection().set("count", "25").set("name", "\"orders-${count.index}\"");
     bench.settle(&[&block]);
-    // Each is proven by a login made after it began, and ten are under way at a time.
-    assert!(bench.lab.bastion.logins().len() <= 15, "{}", bench.lab.bastion.log());
+    // Each is proven by a login made after it began, and ten are under way at a time: 3 on an idle machine.
+    assert!(bench.lab.bastion.logins().len() <= 8, "{}", bench.lab.bastion.log());
     lab::wait_until("the session to be closed", Duration::from_secs(5), || bench.lab.bastion.open_sessions() == 0).unwrap();
 }
 

@@ -1,6 +1,7 @@
 //! One session for all checks of a login, and what becomes of it.
 
 use std::sync::Arc;
+use std::time::Duration;
 
 use bastion::check::{Sessions, check};
 use bastion::path::stage::Stage;
@@ -19,6 +20,29 @@ async fn concurrent_checks_share_one_session_and_tell_the_same_path() {
     assert_eq!(stages, Stage::ALL[1..12]);
     bench.is_left_alone();
     assert_eq!(bench.lab.bastion.disconnects(), 1, "the session ends with a goodbye");
+}
+
+/// As Terraform walks a graph: a proof begins when another ends. A login that began earlier proves nothing to it, so without waiting for
+/// others each would log in by itself.
+#[tokio::test(flavor = "multi_thread")]
+async fn proofs_that_begin_one_after_the_other_share_logins_that_began_after_them() {
+    let bench = Bench::new();
+    let sessions = Sessions::new();
+    let mut proofs = tokio::task::JoinSet::new();
+    for number in 0..25 {
+        let (sessions, request) = (sessions.clone(), bench.request());
+        proofs.spawn(async move {
+            tokio::time::sleep(number * Duration::from_millis(70)).await;
+            proven(walk(&request, &sessions).await);
+        });
+    }
+    proofs.join_all().await;
+    let in_turn = bench.lab.bastion.logins().len();
+    // Two seconds of beginnings, of which each login gathers 150 ms; on a busy machine a login takes longer, and gathers more.
+    assert!(in_turn <= 14, "{in_turn} logins of 25 that began within two seconds");
+    walk_all(vec![bench.request(); 25], &sessions).await.into_iter().for_each(|walked| drop(proven(walked)));
+    let at_once = bench.lab.bastion.logins().len() - in_turn;
+    assert!(at_once <= 3, "{at_once} logins of 25 at once");
 }
 
 #[tokio::test(flavor = "multi_thread")]

@@ -2,7 +2,7 @@
 
 use std::sync::Arc;
 
-use bastion::postgres::{Readiness, SslMode};
+use bastion::postgres::SslMode;
 use bastion::secret::Secret;
 use lab::{Bastion, Certificate, Flavour, Manners, Peer, Postgres, Tls};
 
@@ -105,16 +105,17 @@ pub fn stopping(world: &mut World) {
 
 pub fn no_wal_level(world: &mut World) {
     own(world);
-    world.request.postgres.readiness = Readiness { replication: true, ..Readiness::default() };
+    world.request.postgres.readiness.replication = true;
 }
 
 pub fn no_publication(world: &mut World) {
     shared(world);
-    world.request.postgres.readiness = Readiness { replication: true, publication: Some("absent".to_owned()), tables: Vec::new() };
+    world.request.postgres.readiness.replication = true;
+    world.request.postgres.readiness.publication = Some("absent".to_owned());
 }
 
 pub fn no_replication(world: &mut World) {
     let role = shared(world).new_role("LOGIN");
     world.role(&role);
-    world.request.postgres.readiness = Readiness { replication: true, ..Readiness::default() };
+    world.request.postgres.readiness.replication = true;
 }

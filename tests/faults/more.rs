@@ -2,7 +2,7 @@
 
 use bastion::key::HostKeys;
 use bastion::path::stage::Stage;
-use bastion::postgres::{Readiness, SslMode};
+use bastion::postgres::SslMode;
 use lab::{Act, Bastion, Flavour, Manners, Peer, Postgres, Side, Spot};
 
 use crate::each::made;
@@ -171,7 +171,7 @@ fn foreign_in_the_clear(world: &mut World) {
 fn cut_at_questions(world: &mut World) {
     sshd(world, &[]);
     world.shared_cluster();
-    world.request.postgres.readiness = Readiness { replication: true, ..Readiness::default() };
+    world.request.postgres.readiness.replication = true;
     let relay = world.relay_database();
     world.on(Stage::Ready, move || relay.cut());
 }

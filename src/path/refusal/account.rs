@@ -11,6 +11,7 @@ pub(super) const REGION: &str = "correct the region: `aws = { region = \"…\" }
 
 /// What is wrong with the account or the way to the API.
 #[derive(Clone, Debug, PartialEq, Eq)]
+#[non_exhaustive]
 pub enum AccountReason {
     /// The provider block holds values that are not known yet.
     NotConfigured,

@@ -6,6 +6,7 @@ use crate::path::words::Words;
 
 /// What is wrong with the bucket or the object in it.
 #[derive(Clone, Debug, PartialEq, Eq)]
+#[non_exhaustive]
 pub enum BucketReason {
     /// There is no such bucket.
     Missing {

@@ -17,6 +17,7 @@ use super::words::Words;
 
 /// Why it was refused.
 #[derive(Clone, Debug, PartialEq, Eq)]
+#[non_exhaustive]
 pub enum Reason {
     /// Something about the account, the way to the API or the patience of either side.
     Account(AccountReason),

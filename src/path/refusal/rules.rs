@@ -6,6 +6,7 @@ use crate::path::words::Words;
 
 /// What is wrong with the security group or a rule in it.
 #[derive(Clone, Debug, PartialEq, Eq)]
+#[non_exhaustive]
 pub enum RulesReason {
     /// There is no such security group.
     GroupMissing {
