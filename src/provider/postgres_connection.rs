@@ -143,6 +143,8 @@ fn evidence(model: &Model) -> Model {
     (evidence.server_version, evidence.path) = (Attr::Null, Attr::Null);
     if let Attr::Known(tunnel) = &mut evidence.ssh_tunnel {
         tunnel.name = Attr::Null;
+        // Who lets this machine in does not matter to the path that it walks then.
+        tunnel.admit = Attr::Null;
     }
     if evidence.verify.is_unknown() {
         return evidence;

@@ -5,6 +5,7 @@ use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
+use super::admit;
 use super::tunnel::{self, TunnelModel, sentence};
 use super::tunnel_key::{KeyNames, TunnelKey};
 use super::{Shared, fault, of_diagnosis, walk};
@@ -75,6 +76,9 @@ impl Model {
         self.tunnel_key().judge(&mut diagnostics);
         let target = self.target(&mut diagnostics);
         let hop = self.ssh_tunnel.known().and_then(|tunnel| tunnel::parse(tunnel, &AttributePath::of("ssh_tunnel"), &mut diagnostics));
+        let admit = self.ssh_tunnel.known().map_or(&Attr::Null, |tunnel| &tunnel.admit);
+        let admission = admit::admission(shared, admit, &AttributePath::of("ssh_tunnel").attribute("admit"));
+        let admission = admission.map_err(|wrong| diagnostics.append(wrong)).ok().flatten();
         if diagnostics.has_errors() {
             return Err(named(diagnostics));
         }
@@ -82,7 +86,7 @@ impl Model {
             return Err(fault("a tunnel was to be opened with unknown values"));
         };
         let key = self.tunnel_key().open(&shared.keyring).await?;
-        Ok(Request { keys: key.into_iter().collect(), timeout, ..Request::new(Route::new(vec![hop], Target::Tcp(to))) })
+        Ok(Request { keys: key.into_iter().collect(), timeout, admission, ..Request::new(Route::new(vec![hop], Target::Tcp(to))) })
     }
 }
 
