@@ -87,7 +87,8 @@ impl DataSource for HostKeys {
             "The host keys that a bastion presents, as `ssh-keyscan` finds them: one handshake a kind of key, nobody logs in. Read at every plan.\n\n\
                 A scan proves nothing by itself: whoever answers at the address presents keys. Compare a fingerprint with one read on the bastion \
                 (`ssh-keygen -lf /etc/ssh/ssh_host_ed25519_key.pub`), or with the instance's console log, and pin the key as a text. Pinning \
-                straight from this data source trusts whoever answers, at every plan anew.",
+                straight from this data source trusts whoever answers, at every plan anew.\n\nThe bastion has to let the machine in that runs Terraform: by a rule \
+                of your own, or by `admit` for the time of the scan.",
             vec![
                 Attribute::required("host", string(), "The bastion, as the machine that runs Terraform sees it."),
                 Attribute::optional_computed("port", number(), "sshd's port. Default `22`."),

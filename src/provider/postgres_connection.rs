@@ -178,6 +178,14 @@ impl Resource for PostgresConnection {
         if config.name.known().is_some_and(|name| name.trim().is_empty()) {
             diagnostics.error(AttributePath::of("name"), "The name is empty", "Give the connection a name.");
         }
+        if !enabled(config) {
+            diagnostics.warning(
+                AttributePath::of("verify").attribute("enabled"),
+                "Nothing is proven of this connection",
+                "`verify.enabled` is false: it is recorded as it is written, whether the path holds or not. Where the bastion does not let this \
+                 machine in, `admit` in the tunnel does so for the time of the proof.",
+            );
+        }
         diagnostics.append(config.arguments().validate());
         diagnostics
     }

@@ -122,7 +122,8 @@ impl Ephemeral for SshTunnel {
                 Attribute::required(
                     "ssh_tunnel",
                     nested_single(tunnel::attributes()),
-                    "The bastion: `tunnel` of a `bastion_ssh_tunnel_connection`, or the same object written by hand.",
+                    "The bastion: `tunnel` of a `bastion_ssh_tunnel_connection`, or the same object written by hand. The bastion has to let \
+                     the machine in that runs Terraform: by a rule of your own, or by `admit` in this object for as long as the tunnel is open.",
                 ),
                 secret("passphrase", "Opens the tunnel's private key. Nothing here is kept, so an ephemeral value can be given."),
                 secret("private_key", "The tunnel's private key, where it was supplied and so is not in the tunnel object."),

@@ -2,7 +2,7 @@
 
 use std::time::{Duration, Instant};
 
-use lab::{Allow, Direction, Gate, Manners, Peer, Policy, Ran};
+use lab::{Allow, Direction, Fault, Gate, Manners, Peer, Policy, Ran};
 use serde_json::Value;
 
 use crate::cloud::{Cloud, as_account, provider};
@@ -12,7 +12,7 @@ use crate::support::{Bench, Block, assert_says, attributes, quote, terraform, wr
 const KILLED: &str = "bastion-owner/admission/0123456789abcdef";
 
 /// Long ago, and so far ahead that no test sees it.
-const EXPIRED: &str = "until 2020-01-01T00:00:00Z";
+pub const EXPIRED: &str = "until 2020-01-01T00:00:00Z";
 const COUNTS: &str = "until 2099-01-01T00:00:00Z";
 
 /// A service that says where a request came from.
@@ -27,7 +27,7 @@ pub struct Stand {
     pub cloud: Cloud,
     pub group: String,
     pub gate: Gate,
-    checkip: Peer,
+    pub checkip: Peer,
 }
 
 impl Stand {
@@ -55,7 +55,7 @@ impl Stand {
         self.bench.connection().set("ssh_tunnel", self.tunnel(admit))
     }
 
-    fn rules(&self) -> Vec<lab::Rule> {
+    pub fn rules(&self) -> Vec<lab::Rule> {
         self.cloud.aws.rules(&self.group)
     }
 
@@ -79,10 +79,10 @@ fn is_gone(stand: &Stand) {
 #[test]
 fn a_machine_that_is_not_admitted_hears_nothing_and_is_told_how_to_be() {
     let stand = Stand::new();
-    let block = stand.connection("").set("verify", "{ timeout = \"8s\" }");
+    let block = stand.connection("").set("verify", "{ timeout = \"15s\" }");
     let said = stand.cloud.apply(&[&block]);
     assert!(!said.status.success());
-    assert_says(&said.output, &["connect/", "curl https://checkip.amazonaws.com", "`admit` does so for the time of a walk"]);
+    assert_says(&said.output, &["connect/silent", "curl https://checkip.amazonaws.com", "`admit` does so for the time of a walk"]);
 }
 
 #[test]
@@ -184,6 +184,9 @@ fn whatever_keeps_the_door_shut_is_a_cause_of_its_own() {
     let proven = checked(&stand, "", &stand.tunnel(&stand.admit()));
     assert_eq!(proven["code"], Value::Null, "four actions are not enough: {proven}");
     is_gone(&stand);
+    stand.cloud.aws.fault("AuthorizeSecurityGroupIngress", Fault::throttle());
+    codes(checked(&stand, "max_retries = 0", &stand.tunnel(&stand.admit())), "admit/failed", &["max_retries"]);
+    stand.cloud.aws.heal();
     stand.checkip = checkip("<html>log in to the hotel's network</html>");
     let own = format!("http://127.0.0.1:{}/", stand.checkip.port());
     stand.cloud.terraform.env("AWS_ENDPOINT_URL_CHECKIP", &own);
@@ -318,4 +321,39 @@ fn a_state_without_admit_goes_on_without_a_change() {
     assert_eq!(attributes["tunnel"].as_object_mut().unwrap().remove("admit"), Some(Value::Null));
     std::fs::write(&file, state.to_string()).unwrap();
     stand.cloud.settled();
+}
+
+/// Runs the program in the account, without terraform.
+fn program(stand: &Stand, arguments: &[&str]) -> (Option<i32>, String) {
+    let mut command = std::process::Command::new(env!("CARGO_BIN_EXE_bastion"));
+    command.args(arguments).env("AWS_ENDPOINT_URL", stand.cloud.aws.endpoint()).env("AWS_REGION", stand.cloud.aws.region());
+    command.env("AWS_ACCESS_KEY_ID", stand.cloud.aws.access_key()).env("AWS_SECRET_ACCESS_KEY", stand.cloud.aws.secret_key());
+    command.env("AWS_ENDPOINT_URL_CHECKIP", format!("http://127.0.0.1:{}/", stand.checkip.port()));
+    let ran = command.output().unwrap();
+    (ran.status.code(), format!("{}{}", String::from_utf8_lossy(&ran.stdout), String::from_utf8_lossy(&ran.stderr)))
+}
+
+#[test]
+fn the_program_lets_this_machine_in_says_from_where_it_saw_and_lists_what_is_left() {
+    let stand = Stand::new();
+    let (bastion, key) = (format!("{}@127.0.0.1:{}", crate::support::USER, stand.gate.port()), stand.bench.key.path.display().to_string());
+    let host_key = stand.bench.lab.bastion.host_public_key().unwrap();
+    let given = format!("{}=127.0.0.1", stand.group);
+    for admit in [&stand.group, &given] {
+        let check = ["check", "--bastion", &bastion, "-i", &key, "--host-key", &host_key, "--until", "authenticate", "--admit", admit];
+        let (code, said) = program(&stand, &check);
+        assert!(code == Some(0) && said.contains("from this machine, 127.0.0.1."), "{said}");
+        is_gone(&stand);
+        let (code, said) = program(&stand, &["scan", &format!("127.0.0.1:{}", stand.gate.port()), "--admit", admit]);
+        assert!(code == Some(0) && said.contains("ssh-ed25519"), "{said}");
+        is_gone(&stand);
+    }
+    stand.left("127.0.0.9/32", COUNTS);
+    let (code, said) = program(&stand, &["leftovers", &stand.group]);
+    assert!(code == Some(0) && said.contains("admission/0123456789abcdef until 2099-01-01T00:00:00Z"), "{said}");
+    let (code, said) = program(&stand, &["leftovers", &stand.group, "--owner", "admission/0123456789abcdef", "--remove", "--yes"]);
+    assert!(code == Some(0), "{said}");
+    is_gone(&stand);
+    let (code, said) = program(&stand, &["scan", "127.0.0.1", "--admit", "sg-1a2b3c4d=10.0.0.0/8"]);
+    assert!(code == Some(2) && said.contains("one IP address"), "{said}");
 }

@@ -104,7 +104,8 @@ impl Work<'_> {
     async fn open(&self, account: &Account, entrance: &Entrance) -> Result<Option<String>, Failed> {
         let malformed = |_| Failed::of_reason(RulesReason::Malformed, AUTHORIZE);
         let want = entrance.want().map_err(malformed)?;
-        let mut pauses = Pauses::new();
+        // A bastion stands behind the group already: unlike for rules, it is not waited for until it is made.
+        let (mut pauses, mut doubts) = (Pauses::new(), Pauses::doubts());
         loop {
             let there = self.calls.rules().await?;
             self.sweep(&there).await;
@@ -124,7 +125,7 @@ impl Work<'_> {
                         return Err(failed);
                     }
                 }
-                Err(failed) => self.calls.heal(failed, &mut pauses).await?,
+                Err(failed) => self.calls.heal(failed, &mut doubts).await?,
             }
         }
     }

@@ -2,6 +2,7 @@
 
 use super::Words;
 use crate::path::cause::Cause;
+use crate::path::refusal::{Reason, RulesReason};
 
 impl Cause {
     pub(super) fn admit_words(&self) -> Words {
@@ -24,13 +25,15 @@ impl Cause {
                     "no-credentials" => "This machine cannot be admitted without an AWS account",
                     _ => "This machine could not be admitted to the bastion",
                 };
-                let mut remedies = refusal.remedies();
-                if self.slug() == "group-missing" {
-                    remedies =
-                        vec!["correct `admit.security_group_id`".to_owned(), "correct the region: `aws = { region = \"…\" }`".to_owned()];
-                }
+                let (means, mut remedies) = match &refusal.reason {
+                    Reason::Rules(RulesReason::GroupMissing { group }) => (
+                        format!("EC2 knows no `{group}` in this region and account."),
+                        vec!["correct `admit.security_group_id`".to_owned(), "correct the region: `aws = { region = \"…\" }`".to_owned()],
+                    ),
+                    _ => (refusal.means(), refusal.remedies()),
+                };
                 remedies.push("or leave `admit` out, and admit this machine's address by a rule of your own".to_owned());
-                Words { summary, means: refusal.means(), remedies }
+                Words { summary, means, remedies }
             }
             _ => self.ended_words(),
         }
