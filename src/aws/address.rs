@@ -88,7 +88,7 @@ mod tests {
     }
 
     async fn says(answer: &str) -> Result<IpAddr, Heard> {
-        let peer = Peer::start(Manners::Say(answer.as_bytes().to_vec())).unwrap();
+        let peer = Peer::start(Manners::Answer(answer.as_bytes().to_vec())).unwrap();
         ask(Some(&format!("http://127.0.0.1:{}/", peer.port()))).await
     }
 

@@ -114,7 +114,9 @@ impl Work<'_> {
             }
             let tried = match there.iter().find(|rule| rule.key == want.key && !mark::marks(rule).is_empty()) {
                 Some(rule) => self.join(rule).await,
-                None => self.make(account, &want, there.len()).await.map(Some),
+                None => {
+                    self.make(account, &want, there.iter().filter(|rule| rule.key.direction == Direction::Ingress).count()).await.map(Some)
+                }
             };
             match tried {
                 Ok(Some(rule)) => return Ok(Some(rule)),

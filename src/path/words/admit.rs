@@ -30,6 +30,12 @@ impl Cause {
                         format!("EC2 knows no `{group}` in this region and account."),
                         vec!["correct `admit.security_group_id`".to_owned(), "correct the region: `aws = { region = \"…\" }`".to_owned()],
                     ),
+                    Reason::Rules(RulesReason::Quota { group, there, .. }) => (
+                        format!(
+                            "`{group}` holds {there} ingress rules already, and EC2 takes no more. The quota is 60 unless it was raised."
+                        ),
+                        vec!["raise the quota: Service Quotas, Amazon VPC, inbound or outbound rules per security group".to_owned()],
+                    ),
                     _ => (refusal.means(), refusal.remedies()),
                 };
                 remedies.push("or leave `admit` out, and admit this machine's address by a rule of your own".to_owned());
