@@ -36,8 +36,8 @@ mod tools;
 mod wait;
 
 pub use aws::{
-    Allow, Aws, BucketOptions, Call, Deny, Direction, Elsewhere, Fault, Head, Moto, On, Pause, Policy, Rule, S3Answer, S3Call, S3Caller,
-    S3Client,
+    Allow, Aws, BucketOptions, Call, Deny, Direction, Elsewhere, Fault, Gate, Head, Moto, On, Pause, Policy, Rule, S3Answer, S3Call,
+    S3Caller, S3Client,
 };
 pub use bastion::{Bastion, BastionBuilder, ClientKey, KeyBucket, KeyType, Login};
 pub use certificates::{Authority, Certificate, Identity};

@@ -17,6 +17,7 @@ use aws_types::service_config::ServiceConfigKey;
 use tokio::sync::OnceCell;
 use tokio_util::sync::CancellationToken;
 
+use super::admission::Doors;
 use super::answer::{self, Answer};
 use super::arrivals::Arrivals;
 use super::authorized_keys::Process;
@@ -57,6 +58,8 @@ struct Inner {
     groups: Groups,
     /// Who makes or changes what.
     arrivals: Arrivals,
+    /// What this process has opened for its machine.
+    doors: Doors,
     /// What is known of keys' objects and of their store.
     objects: Process,
 }
@@ -72,6 +75,7 @@ impl Account {
             regions: Mutex::default(),
             groups: Groups::default(),
             arrivals: Arrivals::default(),
+            doors: Doors::default(),
             objects: Process::default(),
         }))
     }
@@ -90,6 +94,18 @@ impl Account {
     /// The creates and updates of this process.
     pub(super) fn arrivals(&self) -> &Arrivals {
         &self.0.arrivals
+    }
+
+    /// What this process has opened for its machine.
+    pub(super) fn doors(&self) -> &Doors {
+        &self.0.doors
+    }
+
+    /// Who is asked for this machine's address, if it is not Amazon's own service.
+    pub(super) async fn checkip_endpoint(&self) -> Result<Option<String>, Refusal> {
+        let config = self.config().await?;
+        let given = self.0.settings.endpoints.checkip.clone();
+        Ok(given.or_else(|| configured_endpoint(config, "CHECKIP")))
     }
 
     /// What this process knows of keys' objects.

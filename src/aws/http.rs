@@ -2,10 +2,10 @@
 
 use std::sync::{Arc, OnceLock};
 
-use aws_smithy_http_client::Connector;
 use aws_smithy_http_client::proxy::ProxyConfig;
 use aws_smithy_http_client::tls::rustls_provider::CryptoMode;
 use aws_smithy_http_client::tls::{Provider, TlsContext, TrustStore};
+use aws_smithy_http_client::{Connector, ConnectorBuilder};
 use aws_smithy_runtime_api::client::http::{SharedHttpClient, SharedHttpConnector, http_client_fn};
 use rustls::RootCertStore;
 use rustls::pki_types::CertificateDer;
@@ -30,15 +30,24 @@ pub(super) fn client() -> SharedHttpClient {
                 Some(sleep) => builder.sleep_impl(sleep),
                 None => builder,
             };
-            let builder = builder.proxy_config(ProxyConfig::from_env()).tls_provider(Provider::Rustls(CryptoMode::Ring));
-            let connector = SharedHttpConnector::new(match TlsContext::builder().with_trust_store(trusted()).build() {
-                Ok(context) => builder.tls_context(context).build(),
-                Err(_) => builder.build(),
-            });
-            SharedHttpConnector::new(Logged(connector))
+            connector(builder)
         })
         .clone()
     })
+}
+
+/// One connector, for what is no client of Amazon's.
+pub(super) fn alone() -> SharedHttpConnector {
+    connector(Connector::builder())
+}
+
+fn connector(builder: ConnectorBuilder) -> SharedHttpConnector {
+    let builder = builder.proxy_config(ProxyConfig::from_env()).tls_provider(Provider::Rustls(CryptoMode::Ring));
+    let connector = SharedHttpConnector::new(match TlsContext::builder().with_trust_store(trusted()).build() {
+        Ok(context) => builder.tls_context(context).build(),
+        Err(_) => builder.build(),
+    });
+    SharedHttpConnector::new(Logged(connector))
 }
 
 fn trusted() -> TrustStore {

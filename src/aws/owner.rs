@@ -15,6 +15,9 @@ const SIGNS: &str = "._/=+@-";
 /// How many hexadecimal digits a drawn id has: 64 bits, of the few that one group or bucket ever sees.
 const DIGITS: usize = 16;
 
+/// What the owner of an admission begins with: one process that lets its machine in.
+const ADMISSION: &str = "admission/";
+
 /// Who uses a rule or an object: a stable name such as `neosync/prod`, or drawn.
 #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub struct Owner(String);
@@ -32,6 +35,21 @@ impl Owner {
     /// The system gives no random numbers.
     pub fn draw() -> Result<Self, Unspecified> {
         digits().map(Self)
+    }
+
+    /// One for the admissions of a process.
+    ///
+    /// # Errors
+    ///
+    /// The system gives no random numbers.
+    pub fn draw_for_admission() -> Result<Self, Unspecified> {
+        digits().map(|digits| Self(format!("{ADMISSION}{digits}")))
+    }
+
+    /// Whether it is that of a process's admissions.
+    #[must_use]
+    pub fn is_admission(&self) -> bool {
+        self.0.strip_prefix(ADMISSION).is_some_and(is_digits)
     }
 
     /// As it was given or drawn.

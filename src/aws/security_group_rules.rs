@@ -6,8 +6,9 @@
 //!
 //! **Whose rule is it?** Each user of a rule leaves a mark of its own on it: a tag whose key names the owner, and whose value the one object
 //! of that owner. Whoever wants a rule that bears somebody's mark adds one. Leaving a rule means taking one's mark away; the last one to
-//! leave removes the rule. A rule without any mark is somebody else's: it satisfies the want, and is neither marked, changed nor removed.
+//! leave removes the rule. An admission's mark counts for a time only. A rule without any mark is somebody else's: it satisfies the want, and is neither marked, changed nor removed.
 
+mod admit;
 mod calls;
 mod depart;
 mod ensure;
@@ -30,6 +31,7 @@ mod traffic;
 mod undo;
 mod wire;
 
+pub(super) use self::admit::{Entrance, close, ended, open, renew};
 pub(super) use self::group::Groups;
 
 pub use self::depart::depart;
@@ -39,7 +41,7 @@ pub use self::id::{GroupId, IdError, PeerGroup, PrefixListId, SubnetId};
 pub use self::import::{Imported, import};
 pub use self::leftovers::{Claimed, Released, leftovers, release};
 pub use self::look::{lets_out_beside, look};
-pub use self::mark::{Claim, Mark};
+pub use self::mark::{Claim, Mark, moment};
 pub use self::observe::{Held, Observed};
 pub use self::ours::{Identity, Ours};
 pub use self::remove::{Removed, remove};

@@ -62,6 +62,8 @@ pub struct Endpoints {
     pub s3: Option<String>,
     /// Roles and identities.
     pub sts: Option<String>,
+    /// What tells this machine's address, as a line of text.
+    pub checkip: Option<String>,
 }
 
 /// How a bucket is named in a request.

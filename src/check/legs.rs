@@ -29,7 +29,7 @@ impl Walk<'_> {
             (None, Some(Target::Tcp(at))) => self.dialer().dial(target, at).await.map(|_| Some(Proof::Tcp))?,
             (None, Some(Target::Postgres { at, login })) => postgres::prove(self, target, at, login.as_ref()).await?,
         };
-        Ok(Report { proof, path: self.steps.walked() })
+        Ok(Report { proof, path: self.steps.walked(), seen_as: self.steps.seen_as() })
     }
 
     /// A path that ends with the login to its last hop.
@@ -56,6 +56,8 @@ impl Walk<'_> {
             }
         } else if leg == 0 && reaches(Stage::Resolve) {
             dialer.resolve(at).await?;
+        } else if leg == 0 && reaches(Stage::Admit) {
+            dialer.admit(at).await?;
         }
         Ok(None)
     }

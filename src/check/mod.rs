@@ -9,6 +9,7 @@ mod scan;
 mod tunnel;
 mod walk;
 
+use std::net::IpAddr;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
@@ -19,6 +20,7 @@ pub use self::prove::Proof;
 pub use self::scan::scan;
 pub use self::tunnel::{Opened, TunnelError, open_tunnel};
 use crate::key::PrivateKey;
+use crate::path::admission::Admission;
 use crate::path::diagnosis::Diagnosis;
 use crate::path::event::Observer;
 use crate::path::position::Position;
@@ -47,13 +49,15 @@ pub struct Request {
     /// A login to a hop counts only if it was made no earlier: sshd reads keys and permissions at the login, so an older session proves
     /// nothing of what was changed since. Absent: the walk's own beginning.
     pub since: Option<Instant>,
+    /// Lets this machine in before it connects to what the route begins with; absent: nobody has to.
+    pub admission: Option<Arc<dyn Admission>>,
 }
 
 impl Request {
     /// The whole of a route within ten minutes, without any secret.
     #[must_use]
     pub fn new(route: Route) -> Self {
-        Self { route, keys: Vec::new(), postgres: Postgres::default(), timeout: TIMEOUT, until: None, since: None }
+        Self { route, keys: Vec::new(), postgres: Postgres::default(), timeout: TIMEOUT, until: None, since: None, admission: None }
     }
 }
 
@@ -80,6 +84,8 @@ pub struct Report {
     pub proof: Option<Proof>,
     /// Every stage, in order.
     pub path: Vec<Walked>,
+    /// This machine's address as the first hop sees it, where an admission has told it.
+    pub seen_as: Option<IpAddr>,
 }
 
 impl Report {

@@ -1,11 +1,13 @@
 //! What a bastion presents, to be pinned: tried again while that can heal, diagnosed like a walk that ends at the host key.
 
+use std::sync::Arc;
 use std::time::Duration;
 
 use tokio_util::sync::CancellationToken;
 
 use super::persistence::Persistence;
 use crate::key::{HostKeys, PublicKey};
+use crate::path::admission::Admission;
 use crate::path::cause::Cause;
 use crate::path::diagnosis::Diagnosis;
 use crate::path::event::Observer;
@@ -13,17 +15,18 @@ use crate::path::route::{Address, Hop, Route};
 use crate::path::stage::Stage;
 use crate::ssh::error::{ConnectError, HandshakeError};
 use crate::ssh::scan::{KINDS, ScanError, scan as scan_once};
-use crate::way::{Dialer, Failure, Lane, Patience, Sessions, Steps, Told, of_connect, of_handshake};
+use crate::way::{Dialer, Door, Failure, Lane, Patience, Sessions, Steps, Told, of_connect, of_handshake};
 
 /// The host keys of a bastion, ed25519 first. Nobody logs in, and whether it is the bastion that answers is not known.
 ///
-/// The observer hears of `resolve`, `connect` and `host_key`: the handshakes for the kinds of keys are made at a time.
+/// Where an `admission` is given, it lets this machine in first. The observer hears of `admit`, `resolve`, `connect` and `host_key`: the handshakes for the kinds of keys are made at a time.
 ///
 /// # Errors
 ///
 /// The diagnosis of the first failure, once it cannot heal or `within` is over.
 pub async fn scan(
     at: &Address,
+    admission: Option<Arc<dyn Admission>>,
     within: Duration,
     observer: &dyn Observer,
     cancelled: &CancellationToken,
@@ -32,9 +35,10 @@ pub async fn scan(
     let steps = Steps::new(&route, observer);
     // What can heal is tried again for as long as there is time.
     let patience = Patience { reach_window: within, ..Patience::DEFAULT };
+    let door = Door::new(admission);
     let (sessions, deadline) = (Sessions::new(), steps.began.checked_add(within));
     let (route, steps, patience) = (&route, &steps, &patience);
-    let dialer = Dialer { route, keys: &[], sessions: &sessions, lane: Lane::CHECKS, patience, steps, since: None, deadline };
+    let dialer = Dialer { route, keys: &[], sessions: &sessions, lane: Lane::CHECKS, patience, steps, door: &door, since: None, deadline };
     let persistence = Persistence { patience, steps, deadline };
     let scanned = persistence.run(within, cancelled, || attempt(&dialer, at)).await;
     scanned.map_err(|failure| steps.failed(failure, |_| None))
@@ -42,6 +46,8 @@ pub async fn scan(
 
 async fn attempt(dialer: &Dialer<'_>, at: &Address) -> Result<Vec<PublicKey>, Failure> {
     let Dialer { patience, steps, .. } = dialer;
+    // The door holds it open for all tries.
+    dialer.admit(at).await?;
     let addresses = dialer.resolve(at).await?;
     steps.begin(0, Stage::Connect);
     let (connect, handshake) = (dialer.before_the_end(patience.connect), dialer.before_the_end(patience.handshake));
@@ -89,7 +95,7 @@ mod tests {
     const SOON: Duration = Duration::from_secs(2);
 
     async fn fails(host: &str, port: u16, within: Duration) -> Box<Diagnosis> {
-        scan(&at(host, port), within, &Silent, &CancellationToken::new()).await.unwrap_err()
+        scan(&at(host, port), None, within, &Silent, &CancellationToken::new()).await.unwrap_err()
     }
 
     #[tokio::test]
@@ -115,7 +121,7 @@ mod tests {
         assert_eq!(fails("127.0.0.1", silent.port(), Duration::from_millis(300)).await.code(), "handshake/out-of-time");
         let cancelled = CancellationToken::new();
         cancelled.cancel();
-        let told = scan(&at("127.0.0.1", silent.port()), SOON, &Silent, &cancelled).await.unwrap_err();
+        let told = scan(&at("127.0.0.1", silent.port()), None, SOON, &Silent, &cancelled).await.unwrap_err();
         assert_eq!(told.code(), "configure/interrupted");
     }
 
@@ -127,7 +133,7 @@ mod tests {
                 cancelled.cancel();
             }
         };
-        let told = scan(&at("127.0.0.1", lab::free_port().unwrap()), SOON * 10, &stop_at_first, &cancelled).await.unwrap_err();
+        let told = scan(&at("127.0.0.1", lab::free_port().unwrap()), None, SOON * 10, &stop_at_first, &cancelled).await.unwrap_err();
         assert_eq!((told.code().as_str(), told.heard.as_str()), ("connect/interrupted", "Connection refused"));
     }
 }

@@ -52,7 +52,7 @@ pub async fn open_tunnel(
     let until = Some(Position::new(request.route.hops.len(), last));
     let request = Request { until, ..request };
     let report = check(&request, sessions, observer, cancelled).await.map_err(TunnelError::Path)?;
-    let way = Way::new(request.route.hops, request.keys, sessions, Patience::DEFAULT);
+    let way = Way::through(request.admission, request.route.hops, request.keys, sessions, Patience::DEFAULT);
     let tunnel = way.tunnel(&to).await.map_err(TunnelError::Listen)?;
     Ok(Opened { tunnel, report })
 }

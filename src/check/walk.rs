@@ -12,7 +12,7 @@ use crate::path::diagnosis::Diagnosis;
 use crate::path::event::Observer;
 use crate::path::position::Position;
 use crate::path::stage::Stage;
-use crate::way::{Dialer, Failure, Lane, Patience, Sessions, Steps};
+use crate::way::{Dialer, Door, Failure, Lane, Patience, Sessions, Steps};
 
 /// One walk over one route.
 pub(super) struct Walk<'a> {
@@ -20,6 +20,7 @@ pub(super) struct Walk<'a> {
     pub(super) patience: &'a Patience,
     sessions: &'a Sessions,
     pub(super) steps: Steps<'a>,
+    door: Door,
     deadline: Option<Instant>,
 }
 
@@ -27,7 +28,8 @@ impl<'a> Walk<'a> {
     pub(super) fn new(request: &'a Request, patience: &'a Patience, sessions: &'a Sessions, observer: &'a dyn Observer) -> Self {
         let steps = Steps::new(&request.route, observer);
         let deadline = steps.began.checked_add(request.timeout);
-        Self { request, patience, sessions, steps, deadline }
+        let door = Door::new(request.admission.clone());
+        Self { request, patience, sessions, steps, door, deadline }
     }
 
     /// Does something within that time.
@@ -56,6 +58,7 @@ impl<'a> Walk<'a> {
             lane: Lane::CHECKS,
             patience: self.patience,
             steps: &self.steps,
+            door: &self.door,
             since: Some(self.request.since.map_or(self.steps.began, Instant::from_std)),
             deadline: self.deadline,
         }

@@ -10,7 +10,7 @@ use crate::path::stage::Stage;
 
 /// Below the arguments: what no single one of them says.
 pub(super) const AFTER_HELP: &str = "\
-Stages: configure, resolve, connect, handshake, host_key, authenticate, forward, dial, tls, login, open, ready.
+Stages: configure, admit, resolve, connect, handshake, host_key, authenticate, forward, dial, tls, login, open, ready.
 
 Environment, where neither a flag nor the URL says otherwise:
   BASTION_URL                       the URL (here it may hold a password)
@@ -24,7 +24,7 @@ Exit codes:
   0  the path is proven
   1  this program or this machine is at fault
   2  wrong arguments: nothing was tried (configure)
-  3  the first hop is not reached (resolve, connect)
+  3  the first hop is not reached (admit, resolve, connect)
   4  the bastion is not believed (handshake, host_key)
   5  the bastion refuses the login (authenticate)
   6  the bastion does not get to the database (forward, dial)
@@ -94,6 +94,11 @@ pub(super) struct CheckArguments {
     /// A known_hosts file with the bastion in it.
     #[arg(long, value_name = "FILE", help_heading = "Bastion")]
     pub(super) known_hosts: Option<PathBuf>,
+    /// Let this machine in while it walks, by a rule of this security group for its one address [default: the one that
+    /// checkip.amazonaws.com sees].
+    #[cfg(feature = "aws")]
+    #[arg(long, value_name = "GROUP[=ADDRESS]", help_heading = "Bastion")]
+    pub(super) admit: Option<super::admit::Admit>,
     /// Accept any host key. Whoever sits in between is not noticed.
     #[arg(long, help_heading = "Bastion", conflicts_with_all = ["host_key", "known_hosts"])]
     pub(super) insecure_ignore_host_key: bool,

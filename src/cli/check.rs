@@ -3,6 +3,8 @@
 use std::io::{self, Write};
 use std::time::Instant;
 
+#[cfg(feature = "aws")]
+use super::admit::admitted;
 use super::arguments::CheckArguments;
 use super::error::CliError;
 use super::exit::Exit;
@@ -13,6 +15,7 @@ use crate::check::{Request, Sessions, Survey, survey};
 use crate::key::HostKeys;
 use crate::path::picture::{self, Reach};
 use crate::path::position::Position;
+use crate::path::route::Route;
 use crate::path::stage::Stage;
 use crate::path::walked::{Status, Walked};
 
@@ -36,7 +39,16 @@ pub(super) fn run(arguments: &CheckArguments, environment: Environment<'_>) -> R
     let began = Instant::now();
     let shown = if arguments.json || arguments.mermaid { Shown::ToPeople } else { Shown::ToEverybody };
     let observer = live::observer(environment, shown);
-    let survey = block_on(async |cancelled| survey(&request, &Sessions::new(), observer.as_ref(), &cancelled).await)?;
+    let survey = block_on(async |cancelled| {
+        #[cfg(feature = "aws")]
+        let survey = admitted(arguments.admit.as_ref(), async |admission| {
+            let request = Request { admission, ..request.clone() };
+            survey(&request, &Sessions::new(), observer.as_ref(), &cancelled).await
+        });
+        #[cfg(not(feature = "aws"))]
+        let survey = survey(&request, &Sessions::new(), observer.as_ref(), &cancelled);
+        survey.await
+    })?;
     // Takes the spinner off the screen before the verdict.
     drop(observer);
     if arguments.json {
@@ -68,7 +80,7 @@ fn text(request: &Request, survey: &Survey, seconds: f64) -> String {
             let (skipped, passed): (Vec<_>, Vec<_>) = report.path.iter().partition(|walked| walked.status == Status::Skipped);
             let last = passed.last().map_or(Position::START, |walked| walked.at);
             let version = report.server_version().map_or_else(String::new, |version| format!(", PostgreSQL {version}"));
-            let from = request.route.vantage.phrase();
+            let from = Route { seen_as: report.seen_as, ..request.route.clone() }.from();
             let mut text = format!("{picture}\n\n  Proven  up to {last}{version}, after {seconds:.1} s, from {from}.\n");
             for Walked { at, note, .. } in skipped {
                 text.push_str(&format!("  Skipped {at}: {note}.\n"));

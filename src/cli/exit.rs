@@ -17,7 +17,7 @@ pub(super) enum Exit {
     Fault,
     /// The arguments are wrong: nothing was tried.
     Usage,
-    /// `resolve`, `connect`.
+    /// `admit`, `resolve`, `connect`.
     Reach,
     /// `handshake`, `host_key`.
     Trust,
@@ -71,7 +71,7 @@ impl Exit {
         match (&diagnosis.cause, diagnosis.stage()) {
             (Cause::Interrupted { .. } | Cause::OutOfTime { .. }, _) => Self::Ended,
             (_, Stage::Configure) => Self::Usage,
-            (_, Stage::Resolve | Stage::Connect) => Self::Reach,
+            (_, Stage::Admit | Stage::Resolve | Stage::Connect) => Self::Reach,
             (_, Stage::Handshake | Stage::HostKey) => Self::Trust,
             (_, Stage::Authenticate) => Self::Authenticate,
             (_, Stage::Forward | Stage::Dial | Stage::Hold) => Self::Forward,

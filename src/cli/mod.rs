@@ -1,5 +1,7 @@
 //! The program `bastion`: the check of a path, the scan of a bastion, its keys, and what was left behind in AWS, by hand.
 
+#[cfg(feature = "aws")]
+mod admit;
 mod arguments;
 mod check;
 mod endpoint;

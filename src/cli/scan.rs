@@ -5,6 +5,8 @@ use std::time::Duration;
 
 use clap::Args;
 
+#[cfg(feature = "aws")]
+use super::admit::{Admit, admitted};
 use super::error::CliError;
 use super::exit::Exit;
 use super::live::{self, Shown};
@@ -22,6 +24,11 @@ pub(super) struct ScanArguments {
     /// The bastion. Default port 22; brackets around an IPv6 address.
     #[arg(value_name = "HOST[:PORT]")]
     target: String,
+    /// Let this machine in while it scans, by a rule of this security group for its one address [default: the one that
+    /// checkip.amazonaws.com sees].
+    #[cfg(feature = "aws")]
+    #[arg(long, value_name = "GROUP[=ADDRESS]")]
+    admit: Option<Admit>,
     /// Bounds the scan; what can heal is tried again until then.
     #[arg(long, default_value = DEFAULT_TIMEOUT, value_parser = duration::parse)]
     timeout: Duration,
@@ -31,7 +38,15 @@ pub(super) fn run(arguments: &ScanArguments, environment: Environment<'_>) -> Re
     let (host, port) = endpoint::parse(&arguments.target).map_err(|error| CliError::Endpoint { flag: "HOST[:PORT]", error })?;
     let at = Address::new(host, port.unwrap_or(Port::SSH));
     let observer = live::observer(environment, Shown::ToEverybody);
-    let found = block_on(async |cancelled| scan(&at, arguments.timeout, observer.as_ref(), &cancelled).await);
+    let found = block_on(async |cancelled| {
+        #[cfg(feature = "aws")]
+        let scanned = admitted(arguments.admit.as_ref(), async |admission| {
+            scan(&at, admission, arguments.timeout, observer.as_ref(), &cancelled).await
+        });
+        #[cfg(not(feature = "aws"))]
+        let scanned = scan(&at, None, arguments.timeout, observer.as_ref(), &cancelled);
+        scanned.await
+    });
     // Takes the spinner off the screen before the answer.
     drop(observer);
     let keys = match found? {

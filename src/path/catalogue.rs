@@ -2,23 +2,38 @@
 
 use super::cause::{Cause, Tried};
 use super::finding::Finding;
+use super::heard::Heard;
+use super::refusal::{AccountReason, Denial, Reason, Refusal, RulesReason};
 use super::stage::Stage;
 use crate::key::PublicKey;
 
 /// One of each cause, in the order of the path; what a cause quotes is a placeholder, and `key` is the key that a server presents.
 #[must_use]
 pub fn examples(key: &PublicKey) -> Vec<Cause> {
-    [way_examples(key), target_examples()].concat()
+    [admission_examples(), way_examples(key), target_examples()].concat()
 }
 
 fn text() -> String {
     "…".to_owned()
 }
 
+fn admission_examples() -> Vec<Cause> {
+    let group = || "sg-0123456789abcdef0".to_owned();
+    let denial = Denial::read("not authorized to perform: ec2:AuthorizeSecurityGroupIngress");
+    let reasons = [
+        Reason::Rules(RulesReason::Denied { group: group(), denial }),
+        Reason::Rules(RulesReason::GroupMissing { group: group() }),
+        Reason::Rules(RulesReason::Quota { group: group(), direction: "ingress", there: 60, needed: 1 }),
+        Reason::Account(AccountReason::NoCredentials { profile: None }),
+        Reason::Account(AccountReason::Throttled),
+    ];
+    let refused = |reason| Refusal { reason, heard: Heard::default(), action: "ec2:AuthorizeSecurityGroupIngress" };
+    let refused = reasons.map(|reason| Cause::NotAdmitted { refusal: Box::new(refused(reason)) });
+    [Cause::NothingPinned, Cause::NoKey, Cause::AddressUnknown].into_iter().chain(refused).collect()
+}
+
 fn way_examples(key: &PublicKey) -> Vec<Cause> {
     vec![
-        Cause::NothingPinned,
-        Cause::NoKey,
         Cause::NameNotFound,
         Cause::ResolverFailed,
         Cause::ResolverSilent,

@@ -1,6 +1,7 @@
 //! The closed catalogue of what can be wrong with a path. Long, because it is a catalogue. Its words are next door, in `words`.
 
 use super::finding::Finding;
+use super::refusal::{AccountReason, Reason, Refusal, RulesReason};
 use super::stage::Stage;
 use crate::key::PublicKey;
 
@@ -24,6 +25,13 @@ pub enum Cause {
     NothingPinned,
     /// The route leads through a bastion and no key is given.
     NoKey,
+    /// This machine's own address is not to be had.
+    AddressUnknown,
+    /// The first hop's security group was not to be opened for this machine.
+    NotAdmitted {
+        /// What AWS refused.
+        refusal: Box<Refusal>,
+    },
     /// The name has no address.
     NameNotFound,
     /// The resolver failed for now.
@@ -218,6 +226,7 @@ impl Cause {
     pub const fn stage(&self) -> Stage {
         match self {
             Self::NothingPinned | Self::NoKey => Stage::Configure,
+            Self::AddressUnknown | Self::NotAdmitted { .. } => Stage::Admit,
             Self::NameNotFound | Self::ResolverFailed | Self::ResolverSilent | Self::OnlyIpv6 => Stage::Resolve,
             Self::ConnectRefused | Self::ConnectSilent | Self::ConnectReset | Self::ConnectUnreachable | Self::ConnectFailed => {
                 Stage::Connect
@@ -319,7 +328,8 @@ impl Cause {
     pub const fn heals(&self) -> bool {
         matches!(
             self,
-            Self::ResolverFailed
+            Self::AddressUnknown
+                | Self::ResolverFailed
                 | Self::ResolverSilent
                 | Self::ConnectRefused
                 | Self::ConnectSilent
@@ -340,6 +350,8 @@ impl Cause {
         match self {
             Self::NothingPinned => "nothing-pinned",
             Self::NoKey => "no-key",
+            Self::AddressUnknown => "address-unknown",
+            Self::NotAdmitted { refusal } => not_admitted(&refusal.reason),
             Self::NameNotFound => "name-not-found",
             Self::ResolverFailed => "resolver-failed",
             Self::ResolverSilent | Self::ConnectSilent | Self::HandshakeSilent | Self::AuthenticateSilent | Self::DialSilent => "silent",
@@ -401,5 +413,25 @@ impl Cause {
             Self::Interrupted { .. } => "interrupted",
             Self::OutOfTime { .. } => "out-of-time",
         }
+    }
+}
+
+/// Why AWS does not let a door be opened, as far as it decides whom to ask.
+const fn not_admitted(reason: &Reason) -> &'static str {
+    match reason {
+        Reason::Rules(RulesReason::Denied { .. }) | Reason::Account(AccountReason::Denied(_)) => "denied",
+        Reason::Rules(RulesReason::GroupMissing { .. } | RulesReason::GroupLost { .. }) => "group-missing",
+        Reason::Rules(RulesReason::Quota { .. }) => "group-full",
+        Reason::Account(
+            AccountReason::NotConfigured
+            | AccountReason::NoRegion
+            | AccountReason::NoCredentials { .. }
+            | AccountReason::CredentialsFailed
+            | AccountReason::CredentialsExpired
+            | AccountReason::SignatureRefused
+            | AccountReason::ClockOff
+            | AccountReason::OtherAccount { .. },
+        ) => "no-credentials",
+        _ => "failed",
     }
 }

@@ -96,7 +96,7 @@ impl Diagnosis {
             Some((end, _)) => format!("\"{}…\"", self.heard.as_str().get(..end).unwrap_or_default()),
             None => format!("\"{}\"", self.heard),
         };
-        format!("{what}, after {:.1} s{tries}, from {}.", self.took.as_secs_f64(), self.route.vantage.phrase())
+        format!("{what}, after {:.1} s{tries}, from {}.", self.took.as_secs_f64(), self.route.from())
     }
 }
 

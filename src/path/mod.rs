@@ -1,5 +1,6 @@
 //! The words of the path: its route, its stages, what is said when one fails. Pure: no I/O, no tokio.
 
+pub mod admission;
 pub mod catalogue;
 pub mod cause;
 pub mod diagnosis;

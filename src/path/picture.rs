@@ -182,7 +182,7 @@ fn half_way(at: Position, node: &Node) -> (Link, String) {
     match at.stage {
         // The walk ended on an earlier leg.
         _ if at.leg < node.last.leg => (Link::Unwalked, String::new()),
-        Stage::Configure => (Link::Unwalked, String::new()),
+        Stage::Configure | Stage::Admit => (Link::Unwalked, String::new()),
         Stage::Resolve => (Link::Unwalked, "has an address".to_owned()),
         Stage::Connect | Stage::Handshake => (Link::Whole, "connected".to_owned()),
         Stage::Login | Stage::Open => (Link::Whole, "opened".to_owned()),
@@ -193,6 +193,7 @@ fn half_way(at: Position, node: &Node) -> (Link, String) {
 const fn broken(stage: Stage) -> &'static str {
     match stage {
         Stage::Configure => "not tried",
+        Stage::Admit => "not admitted",
         Stage::Resolve => "no address",
         Stage::Connect | Stage::Dial => "not reached",
         Stage::Handshake => "no SSH session",

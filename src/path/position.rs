@@ -28,18 +28,19 @@ impl Position {
     const fn rank(self) -> u8 {
         match self.stage {
             Stage::Configure => 0,
-            Stage::Resolve => 1,
-            Stage::Connect => 2,
-            Stage::Forward => 3,
-            Stage::Dial => 4,
-            Stage::Handshake => 5,
-            Stage::HostKey => 6,
-            Stage::Authenticate => 7,
-            Stage::Tls => 8,
-            Stage::Login => 9,
-            Stage::Open => 10,
-            Stage::Ready => 11,
-            Stage::Hold => 12,
+            Stage::Admit => 1,
+            Stage::Resolve => 2,
+            Stage::Connect => 3,
+            Stage::Forward => 4,
+            Stage::Dial => 5,
+            Stage::Handshake => 6,
+            Stage::HostKey => 7,
+            Stage::Authenticate => 8,
+            Stage::Tls => 9,
+            Stage::Login => 10,
+            Stage::Open => 11,
+            Stage::Ready => 12,
+            Stage::Hold => 13,
         }
     }
 }

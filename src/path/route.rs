@@ -267,13 +267,22 @@ pub struct Route {
     pub hops: Vec<Hop>,
     /// Where it ends; `None` where the path ends at its last hop.
     pub target: Option<Target>,
+    /// The vantage's own address as the first hop sees it, where that is known.
+    pub seen_as: Option<IpAddr>,
 }
 
 impl Route {
     /// From this machine through `hops`.
     #[must_use]
     pub fn new(hops: Vec<Hop>, target: impl Into<Option<Target>>) -> Self {
-        Self { vantage: Vantage::Here, hops, target: target.into() }
+        Self { vantage: Vantage::Here, hops, target: target.into(), seen_as: None }
+    }
+
+    /// Where it begins, as a sentence names it: with the vantage's own address where that is known.
+    #[must_use]
+    pub fn from(&self) -> String {
+        let phrase = self.vantage.phrase();
+        self.seen_as.map_or_else(|| phrase.to_owned(), |address| format!("{phrase}, {address}"))
     }
 
     /// Whether it leads through no hop.
@@ -307,7 +316,7 @@ impl Route {
         let last_hop = self.hops.len().checked_sub(1);
         let postgres = target.filter(|_| matches!(self.target, Some(Target::Postgres { .. })));
         let leg = match stage {
-            Stage::Configure | Stage::Resolve | Stage::Connect => Some(0),
+            Stage::Configure | Stage::Admit | Stage::Resolve | Stage::Connect => Some(0),
             Stage::Forward | Stage::Dial => target.or(last_hop).filter(|leg| *leg > 0),
             Stage::Handshake | Stage::HostKey | Stage::Authenticate => last_hop,
             Stage::Tls | Stage::Login | Stage::Open | Stage::Ready => postgres,

@@ -12,6 +12,8 @@ use std::str::FromStr;
 pub enum Stage {
     /// The arguments are right, without any network.
     Configure,
+    /// The first hop's security group lets this machine in.
+    Admit,
     /// The name of what is reached first has an address.
     Resolve,
     /// TCP to it is open.
@@ -40,8 +42,9 @@ pub enum Stage {
 
 impl Stage {
     /// All stages, in the order of a walk through one hop.
-    pub const ALL: [Self; 13] = [
+    pub const ALL: [Self; 14] = [
         Self::Configure,
+        Self::Admit,
         Self::Resolve,
         Self::Connect,
         Self::Handshake,
@@ -61,6 +64,7 @@ impl Stage {
     pub const fn name(self) -> &'static str {
         match self {
             Self::Configure => "configure",
+            Self::Admit => "admit",
             Self::Resolve => "resolve",
             Self::Connect => "connect",
             Self::Handshake => "handshake",

@@ -68,6 +68,8 @@ model! {
         pub s3: Attr<String>,
         /// Roles and identities.
         pub sts: Attr<String>,
+        /// This machine's address.
+        pub checkip: Attr<String>,
     }
 }
 
@@ -138,8 +140,9 @@ fn settings(model: &Attr<AwsModel>) -> Option<Settings> {
         let (session_name, external_id) = (optional(&role.session_name)?, optional(&role.external_id)?);
         Some(AssumeRole { role_arn: role.role_arn.known()?.clone(), session_name, external_id })
     });
-    let endpoints = optional(&aws.endpoints)?
-        .map(|urls| Some(Endpoints { ec2: optional(&urls.ec2)?, s3: optional(&urls.s3)?, sts: optional(&urls.sts)? }));
+    let endpoints = optional(&aws.endpoints)?.map(|urls| {
+        Some(Endpoints { ec2: optional(&urls.ec2)?, s3: optional(&urls.s3)?, sts: optional(&urls.sts)?, checkip: optional(&urls.checkip)? })
+    });
     let tags = optional(&aws.default_tags)?.unwrap_or_default();
     let accounts = optional(&aws.allowed_account_ids)?.unwrap_or_default();
     Some(Settings {
@@ -183,6 +186,10 @@ pub(super) fn attribute() -> Attribute {
         text("ec2", "Security groups."),
         text("s3", "Buckets. Their names then stand in the path."),
         text("sts", "Roles and identities."),
+        text(
+            "checkip",
+            "What tells this machine's address to `admit`, as one line of text. Else AWS_ENDPOINT_URL_CHECKIP, or Amazon's own.",
+        ),
     ];
     let attributes = vec![
         text("region", "Such as `us-west-2`. Else AWS_REGION, or the profile's."),
@@ -250,7 +257,7 @@ pub(super) fn validate(model: &Attr<AwsModel>, diagnostics: &mut Diagnostics) {
         diagnostics.error(at("allowed_account_ids"), "No account is allowed", detail);
     }
     if let Some(urls) = aws.endpoints.known() {
-        for (name, url) in [("ec2", &urls.ec2), ("s3", &urls.s3), ("sts", &urls.sts)] {
+        for (name, url) in [("ec2", &urls.ec2), ("s3", &urls.s3), ("sts", &urls.sts), ("checkip", &urls.checkip)] {
             if let Some(url) = url.known().filter(|url| !is_url(url)) {
                 let detail = format!("\"{url}\" is not a URL of the form https://host or http://host:port.");
                 diagnostics.error(at("endpoints").attribute(name), "The endpoint is not a URL", detail);

@@ -72,7 +72,8 @@ impl Configuration for Config {
     #[cfg(feature = "aws")]
     async fn finish(&self, cancelled: &CancellationToken) {
         if let Some(account) = self.shared.aws.account() {
-            crate::aws::security_group_rules::depart(&account, cancelled).await;
+            let (depart, shut) = (crate::aws::security_group_rules::depart(&account, cancelled), crate::aws::shut(&account));
+            tokio::join!(depart, shut);
         }
     }
 }

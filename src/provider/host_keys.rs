@@ -2,10 +2,9 @@
 
 use std::time::Duration;
 
-use tokio_util::sync::CancellationToken;
-
+use super::admit::{self, AdmitModel};
 use super::tunnel::{self, sentence};
-use super::{of_diagnosis, walk};
+use super::{Shared, of_diagnosis, walk};
 use crate::check::scan;
 use crate::key::PublicKey;
 use crate::path::duration;
@@ -24,6 +23,8 @@ model! {
         pub host: Attr<String>,
         /// sshd's port.
         pub port: Attr<i64>,
+        /// Lets this machine in.
+        pub admit: Attr<AdmitModel>,
         /// Bounds the scan.
         pub timeout: Attr<String>,
         /// `type base64`, ed25519 first.
@@ -64,7 +65,15 @@ fn patience(config: &Model, diagnostics: &mut Diagnostics) -> Option<Duration> {
 }
 
 /// The data source.
-pub(super) struct HostKeys;
+pub(super) struct HostKeys {
+    shared: Shared,
+}
+
+impl HostKeys {
+    pub(super) fn new(shared: &Shared) -> Self {
+        Self { shared: shared.clone() }
+    }
+}
 
 impl DataSource for HostKeys {
     type Model = Model;
@@ -78,10 +87,12 @@ impl DataSource for HostKeys {
             "The host keys that a bastion presents, as `ssh-keyscan` finds them: one handshake a kind of key, nobody logs in. Read at every plan.\n\n\
                 A scan proves nothing by itself: whoever answers at the address presents keys. Compare a fingerprint with one read on the bastion \
                 (`ssh-keygen -lf /etc/ssh/ssh_host_ed25519_key.pub`), or with the instance's console log, and pin the key as a text. Pinning \
-                straight from this data source trusts whoever answers, at every plan anew.",
+                straight from this data source trusts whoever answers, at every plan anew.\n\nThe bastion has to let the machine in that runs Terraform: by a rule \
+                of your own, or by `admit` for the time of the scan.",
             vec![
                 Attribute::required("host", string(), "The bastion, as the machine that runs Terraform sees it."),
                 Attribute::optional_computed("port", number(), "sshd's port. Default `22`."),
+                admit::attribute(),
                 Attribute::optional("timeout", string(), "Bounds the scan; what can heal is tried again until then. Default `30s`."),
                 Attribute::computed("host_keys", list_of(Type::String), "Each as `type base64`, ed25519 first, then ECDSA, then RSA."),
                 Attribute::computed("fingerprints", list_of(Type::String), "Of each key in the same order, `SHA256:…`."),
@@ -93,6 +104,7 @@ impl DataSource for HostKeys {
     fn validate(&self, config: &Model) -> Diagnostics {
         let mut diagnostics = Diagnostics::new();
         patience(config, &mut diagnostics);
+        admit::judge(&config.admit, &AttributePath::of("admit"), &mut diagnostics);
         diagnostics
     }
 
@@ -105,7 +117,9 @@ impl DataSource for HostKeys {
                 super::fault("a bastion was to be scanned at an unknown address")
             });
         };
-        let keys = scanned(&at, timeout, &call.cancelled).await?;
+        let admission = admit::admission(&self.shared, &config.admit, &AttributePath::of("admit"))?;
+        let scanned = scan(&at, admission, timeout, &walk::log(at.host.as_str()), &call.cancelled).await;
+        let keys = scanned.map_err(|diagnosis| of_diagnosis(&diagnosis, AttributePath::of("host")))?;
         let all = |of: &dyn Fn(&PublicKey) -> String| Attr::Known(keys.iter().map(|key| Attr::Known(of(key))).collect());
         let model = Model {
             port: Attr::Known(i64::from(at.port.get())),
@@ -122,10 +136,4 @@ impl DataSource for HostKeys {
         );
         Ok((model, diagnostics))
     }
-}
-
-async fn scanned(at: &Address, timeout: Duration, cancelled: &CancellationToken) -> Result<Vec<PublicKey>, Diagnostics> {
-    scan(at, timeout, &walk::log(at.host.as_str()), cancelled)
-        .await
-        .map_err(|diagnosis| of_diagnosis(&diagnosis, AttributePath::of("host")))
 }

@@ -1,5 +1,6 @@
 //! What Terraform wants: the provider's configuration and its resources, one file each.
 
+mod admit;
 #[cfg(feature = "aws")]
 mod authorized_keys;
 #[cfg(feature = "aws")]
@@ -45,7 +46,7 @@ pub fn registry() -> Registry {
         .resource(ssh_tunnel_connection::SshTunnelConnection::new(&shared))
         .resource(postgres_connection::PostgresConnection::new(&shared))
         .data_source(postgres_check::PostgresCheck::new(&shared))
-        .data_source(host_keys::HostKeys)
+        .data_source(host_keys::HostKeys::new(&shared))
         .ephemeral(ssh_tunnel::SshTunnel::new(&shared))
         .function(functions::AuthorizedKey)
         .function(functions::Cidr)

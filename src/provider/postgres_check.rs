@@ -160,7 +160,7 @@ impl DataSource for PostgresCheck {
     }
 
     async fn read(&self, call: &Call<Model>, config: Model) -> Result<(Model, Diagnostics), Diagnostics> {
-        let request = config.arguments().request(&self.shared.keyring).await?;
+        let request = config.arguments().request(&self.shared).await?;
         let name = config.database.known().cloned().unwrap_or_default();
         let Survey { path, verdict } = survey_with(&request, &PATIENCE, &self.shared.sessions, &walk::log(&name), &call.cancelled).await;
         let mut model = config.without_secrets();

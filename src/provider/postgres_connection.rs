@@ -143,6 +143,8 @@ fn evidence(model: &Model) -> Model {
     (evidence.server_version, evidence.path) = (Attr::Null, Attr::Null);
     if let Attr::Known(tunnel) = &mut evidence.ssh_tunnel {
         tunnel.name = Attr::Null;
+        // Who lets this machine in does not matter to the path that it walks then.
+        tunnel.admit = Attr::Null;
     }
     if evidence.verify.is_unknown() {
         return evidence;
@@ -175,6 +177,14 @@ impl Resource for PostgresConnection {
         let mut diagnostics = Diagnostics::new();
         if config.name.known().is_some_and(|name| name.trim().is_empty()) {
             diagnostics.error(AttributePath::of("name"), "The name is empty", "Give the connection a name.");
+        }
+        if !enabled(config) {
+            diagnostics.warning(
+                AttributePath::of("verify").attribute("enabled"),
+                "Nothing is proven of this connection",
+                "`verify.enabled` is false: it is recorded as it is written, whether the path holds or not. Where the bastion does not let this \
+                 machine in, `admit` in the tunnel does so for the time of the proof.",
+            );
         }
         diagnostics.append(config.arguments().validate());
         diagnostics

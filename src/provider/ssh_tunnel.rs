@@ -5,6 +5,7 @@ use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
+use super::admit;
 use super::tunnel::{self, TunnelModel, sentence};
 use super::tunnel_key::{KeyNames, TunnelKey};
 use super::{Shared, fault, of_diagnosis, walk};
@@ -75,6 +76,9 @@ impl Model {
         self.tunnel_key().judge(&mut diagnostics);
         let target = self.target(&mut diagnostics);
         let hop = self.ssh_tunnel.known().and_then(|tunnel| tunnel::parse(tunnel, &AttributePath::of("ssh_tunnel"), &mut diagnostics));
+        let admit = self.ssh_tunnel.known().map_or(&Attr::Null, |tunnel| &tunnel.admit);
+        let admission = admit::admission(shared, admit, &AttributePath::of("ssh_tunnel").attribute("admit"));
+        let admission = admission.map_err(|wrong| diagnostics.append(wrong)).ok().flatten();
         if diagnostics.has_errors() {
             return Err(named(diagnostics));
         }
@@ -82,7 +86,7 @@ impl Model {
             return Err(fault("a tunnel was to be opened with unknown values"));
         };
         let key = self.tunnel_key().open(&shared.keyring).await?;
-        Ok(Request { keys: key.into_iter().collect(), timeout, ..Request::new(Route::new(vec![hop], Target::Tcp(to))) })
+        Ok(Request { keys: key.into_iter().collect(), timeout, admission, ..Request::new(Route::new(vec![hop], Target::Tcp(to))) })
     }
 }
 
@@ -118,7 +122,8 @@ impl Ephemeral for SshTunnel {
                 Attribute::required(
                     "ssh_tunnel",
                     nested_single(tunnel::attributes()),
-                    "The bastion: `tunnel` of a `bastion_ssh_tunnel_connection`, or the same object written by hand.",
+                    "The bastion: `tunnel` of a `bastion_ssh_tunnel_connection`, or the same object written by hand. The bastion has to let \
+                     the machine in that runs Terraform: by a rule of your own, or by `admit` in this object for as long as the tunnel is open.",
                 ),
                 secret("passphrase", "Opens the tunnel's private key. Nothing here is kept, so an ephemeral value can be given."),
                 secret("private_key", "The tunnel's private key, where it was supplied and so is not in the tunnel object."),

@@ -9,6 +9,7 @@ use std::sync::Arc;
 
 use ring::rand::SecureRandom;
 
+use super::admit::AdmitModel;
 use super::keyring::Keyring;
 use super::tunnel::{self, TunnelModel};
 use super::{Shared, fault};
@@ -37,6 +38,8 @@ model! {
         pub host_keys: Attr<BTreeSet<Attr<String>>>,
         /// Take any host key.
         pub insecure_ignore_host_key: Attr<bool>,
+        /// Lets this machine in while it walks.
+        pub admit: Attr<AdmitModel>,
         /// Generated keys …
         pub key_pairs: Attr<KeyPairs>,
         /// … or the user's own.
@@ -162,6 +165,7 @@ fn as_tunnel(model: &Model) -> TunnelModel {
         user: model.user.clone(),
         host_keys: if undecided { Attr::Unknown } else { model.host_keys.clone() },
         insecure_ignore_host_key: model.insecure_ignore_host_key.clone(),
+        admit: model.admit.clone(),
         private_key: model.private_key.clone(),
     }
 }

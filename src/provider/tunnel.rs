@@ -2,6 +2,7 @@
 
 use std::collections::BTreeSet;
 
+use super::admit::{self, AdmitModel};
 use crate::key::HostKeys;
 use crate::path::route::{Address, Hop, Host, Port};
 use crate::secret::Secret;
@@ -26,6 +27,8 @@ model! {
         pub host_keys: Attr<BTreeSet<Attr<String>>>,
         /// Take any host key.
         pub insecure_ignore_host_key: Attr<bool>,
+        /// Lets this machine in.
+        pub admit: Attr<AdmitModel>,
         /// OpenSSH format, encrypted unless plain text was asked for; absent where the key was supplied.
         pub private_key: Attr<Secret<String>>,
     }
@@ -44,6 +47,7 @@ pub(super) fn attributes() -> Vec<Attribute> {
             "The bastion's host keys: `type base64 [comment]` or known_hosts lines. Any of them is accepted, nothing else.",
         ),
         Attribute::optional("insecure_ignore_host_key", boolean(), "Accept any host key. Whoever sits in between is not noticed."),
+        admit::attribute(),
         Attribute::optional("private_key", string(), "The private key in OpenSSH format, best encrypted.").sensitive(),
     ]
 }
@@ -57,6 +61,7 @@ pub(super) fn object_type() -> Type {
         ("user", Type::String),
         ("host_keys", Type::Set(Box::new(Type::String))),
         ("insecure_ignore_host_key", Type::Bool),
+        ("admit", admit::object_type()),
         ("private_key", Type::String),
     ];
     Type::Object(fields.into_iter().map(|(name, kind)| (name.to_owned(), kind)).collect())
@@ -79,6 +84,7 @@ pub(super) fn validate(tunnel: &TunnelModel, at: &AttributePath) -> Diagnostics 
 pub(super) fn judge(tunnel: &TunnelModel, at: &AttributePath) -> Diagnostics {
     let mut diagnostics = Diagnostics::new();
     parse(tunnel, at, &mut diagnostics);
+    admit::judge(&tunnel.admit, &at.clone().attribute("admit"), &mut diagnostics);
     diagnostics
 }
 

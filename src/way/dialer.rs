@@ -7,12 +7,14 @@ use std::time::Duration;
 use tokio::io::AsyncReadExt;
 use tokio::time::{Instant, timeout};
 
+use super::admission::Door;
 use super::failure::{Failure, Told, of_authenticate, of_connect, of_forward, of_handshake, of_resolve};
 use super::patience::Patience;
 use super::sessions::{Lane, Lease, Login, Queue, Sessions, Turn};
 use super::steps::Steps;
 use super::stream::Stream;
 use crate::key::{HostKeys, PrivateKey};
+use crate::path::admission::Admitted;
 use crate::path::cause::Cause;
 use crate::path::event::Silent;
 use crate::path::heard::Heard;
@@ -41,6 +43,8 @@ pub(crate) struct Dialer<'a> {
     pub(crate) lane: Lane,
     pub(crate) patience: &'a Patience,
     pub(crate) steps: &'a Steps<'a>,
+    /// What lets this machine in, before it connects.
+    pub(crate) door: &'a Door,
     /// Sessions that logged in before are not good enough; absent: all are.
     pub(crate) since: Option<Instant>,
     /// When the walk ends; absent: never.
@@ -53,7 +57,9 @@ type Opened<'s> = Pin<Box<dyn Future<Output = Result<Lease, Failure>> + Send + '
 impl Dialer<'_> {
     /// Opens a stream to where a leg leads.
     pub(crate) async fn dial(&self, leg: usize, to: &Address) -> Result<Stream, Failure> {
-        let Some(before) = leg.checked_sub(1) else { return self.connect(to).await.map(Stream::tcp) };
+        let Some(before) = leg.checked_sub(1) else {
+            return self.connect(to).await.map(|(stream, admitted)| Stream::tcp(stream, admitted));
+        };
         let lease = self.session(before, self.since).await?;
         match self.channel(&lease, leg, to).await {
             Ok(channel) => Ok(Stream::channel(channel, lease)),
@@ -66,6 +72,11 @@ impl Dialer<'_> {
         }
     }
 
+    /// Has this machine let in, where somebody is to do so.
+    pub(crate) async fn admit(&self, to: &Address) -> Result<Option<Admitted>, Failure> {
+        self.door.pass(to.port, self.patience, self.steps).await
+    }
+
     /// Looks up where a path begins.
     pub(crate) async fn resolve(&self, to: &Address) -> Result<Vec<std::net::SocketAddr>, Failure> {
         self.steps.begin(0, Stage::Resolve);
@@ -75,13 +86,14 @@ impl Dialer<'_> {
         Ok(addresses)
     }
 
-    async fn connect(&self, to: &Address) -> Result<Tcp, Failure> {
+    async fn connect(&self, to: &Address) -> Result<(Tcp, Option<Admitted>), Failure> {
+        let admitted = self.admit(to).await?;
         let addresses = self.resolve(to).await?;
         self.steps.begin(0, Stage::Connect);
         let connected = connect::connect(&addresses, self.patience.connect).await;
         let stream = connected.map_err(|error| Failure::new(0, of_connect(error)))?;
         self.steps.pass(to.to_string());
-        Ok(stream)
+        Ok((stream, admitted))
     }
 
     async fn channel(&self, lease: &Lease, leg: usize, to: &Address) -> Result<Channel, Failure> {

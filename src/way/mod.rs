@@ -3,6 +3,7 @@
 //! Sessions are shared by everybody who uses the same [`Sessions`], and a bastion's patience with them. A [`Way`] has sessions of its own
 //! beside those of the checks, so that nobody waits for a reader that does not read.
 
+mod admission;
 mod carry;
 mod dialer;
 mod failure;
@@ -14,6 +15,7 @@ mod steps;
 mod stream;
 mod tunnel;
 
+pub(crate) use admission::Door;
 pub(crate) use dialer::{Dialer, unpinned};
 pub(crate) use failure::{Failure, Told, of_connect, of_handshake, of_hold};
 pub use open::Way;

@@ -4,6 +4,7 @@ use std::sync::Arc;
 
 use tokio::io;
 
+use super::admission::Door;
 use super::dialer::Dialer;
 use super::failure::Failure;
 use super::lanes::Lanes;
@@ -13,6 +14,7 @@ use super::steps::Steps;
 use super::stream::Stream;
 use super::tunnel::Tunnel;
 use crate::key::PrivateKey;
+use crate::path::admission::Admission;
 use crate::path::cause::Cause;
 use crate::path::diagnosis::Diagnosis;
 use crate::path::event::Silent;
@@ -28,13 +30,26 @@ struct Inner {
     sessions: Sessions,
     patience: Patience,
     lanes: Lanes,
+    admission: Option<Arc<dyn Admission>>,
 }
 
 impl Way {
     /// A way through `hops`, the first one first, with a key for each; without hops it is plain TCP.
     #[must_use]
     pub fn new(hops: Vec<Hop>, keys: Vec<Arc<PrivateKey>>, sessions: &Sessions, patience: Patience) -> Self {
-        Self(Arc::new(Inner { hops, keys, sessions: sessions.clone(), patience, lanes: Lanes::default() }))
+        Self::through(None, hops, keys, sessions, patience)
+    }
+
+    /// The same where this machine has to be let in before it connects.
+    #[must_use]
+    pub fn through(
+        admission: Option<Arc<dyn Admission>>,
+        hops: Vec<Hop>,
+        keys: Vec<Arc<PrivateKey>>,
+        sessions: &Sessions,
+        patience: Patience,
+    ) -> Self {
+        Self(Arc::new(Inner { hops, keys, sessions: sessions.clone(), patience, lanes: Lanes::default(), admission }))
     }
 
     /// Opens a stream to an address as the last hop sees it. A session that broke unnoticed is made again, once.
@@ -43,11 +58,13 @@ impl Way {
     ///
     /// The diagnosis of where it broke; nothing is waited for that may heal.
     pub async fn open(&self, to: &Address) -> Result<Stream, Box<Diagnosis>> {
-        let Inner { hops, keys, sessions, patience, lanes } = &*self.0;
+        let Inner { hops, keys, sessions, patience, lanes, admission } = &*self.0;
+        let door = Door::new(admission.clone());
         let route = Route::new(hops.clone(), Target::Tcp(to.clone()));
         let steps = Steps::new(&route, &Silent);
         let place = lanes.place(sessions);
-        let dialer = Dialer { route: &route, keys, sessions, lane: place.lane, patience, steps: &steps, since: None, deadline: None };
+        let dialer =
+            Dialer { route: &route, keys, sessions, lane: place.lane, patience, steps: &steps, door: &door, since: None, deadline: None };
         let opened = match dialer.dial(hops.len(), to).await {
             Err(Failure { cause: Cause::SessionLost, .. }) => dialer.dial(hops.len(), to).await,
             opened => opened,

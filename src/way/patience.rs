@@ -8,6 +8,8 @@ use super::sessions::{LINGER, REFUSAL_PAUSE};
 use crate::backoff::Backoff;
 use crate::path::stage::Stage;
 
+/// Some calls to AWS, each tried again when it is throttled; who leaves the same rule at this moment is waited for, too.
+const ADMIT: Duration = Duration::from_secs(60);
 /// A resolver that has not answered by then has lost the question (resolv.conf's default is 5 s a try, two tries).
 const RESOLVE: Duration = Duration::from_secs(10);
 /// Three SYN retransmissions (1, 3 and 7 s): later ones mean a firewall, not a slow network.
@@ -43,6 +45,8 @@ const OPEN_WINDOW: Duration = Duration::from_secs(60);
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 #[non_exhaustive]
 pub struct Patience {
+    /// This machine's address, and the calls that admit it.
+    pub admit: Duration,
     /// The resolver's answer.
     pub resolve: Duration,
     /// A TCP connection to the first hop.
@@ -76,6 +80,7 @@ pub struct Patience {
 impl Patience {
     /// What a check gives; each number has its reason beside it in the source.
     pub const DEFAULT: Self = Self {
+        admit: ADMIT,
         resolve: RESOLVE,
         connect: CONNECT,
         handshake: HANDSHAKE,
@@ -98,6 +103,7 @@ impl Patience {
         match stage {
             // No network is asked.
             Stage::Configure => Duration::ZERO,
+            Stage::Admit => self.admit,
             Stage::Resolve => self.resolve,
             Stage::Connect => self.connect,
             Stage::Handshake | Stage::HostKey => self.handshake,

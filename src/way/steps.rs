@@ -2,6 +2,7 @@
 
 use std::collections::BTreeMap;
 use std::collections::btree_map::Entry;
+use std::net::IpAddr;
 use std::sync::{Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
@@ -39,6 +40,8 @@ struct State {
     failing: BTreeMap<Position, Failing>,
     /// The failure that will be told, unless the walk gets further than where it was noticed.
     told: Option<(Failure, Position)>,
+    /// This machine's address, once a door has told it.
+    seen_as: Option<IpAddr>,
 }
 
 /// The story of one walk.
@@ -55,7 +58,7 @@ impl<'a> Steps<'a> {
         let now = Instant::now();
         let began = BTreeMap::from([(Position::START, now)]);
         let (passed, failing) = (BTreeMap::new(), BTreeMap::new());
-        let state = State { at: Position::START, entered: now, began, passed, failing, told: None };
+        let state = State { at: Position::START, entered: now, began, passed, failing, told: None, seen_as: None };
         Self { route, observer, began: now, state: Mutex::new(state) }
     }
 
@@ -121,6 +124,16 @@ impl<'a> Steps<'a> {
         path
     }
 
+    /// From which address of this machine's all is seen.
+    pub(crate) fn see_from(&self, address: IpAddr) {
+        self.state().seen_as = Some(address);
+    }
+
+    /// That address, where it is known.
+    pub(crate) fn seen_as(&self) -> Option<IpAddr> {
+        self.state().seen_as
+    }
+
     /// The next try waits.
     pub(crate) fn wait(&self, at: Position, tries: u32, next_try_in: Duration, heard: Heard) {
         self.observer.event(&Event::Waiting { at, tries, next_try_in, heard });
@@ -179,9 +192,10 @@ impl<'a> Steps<'a> {
         // One that is not told apart on the way began with the one before it.
         let began = state.began.range(..=at).next_back().map_or(state.entered, |(_, began)| *began);
         let tries = state.failing.get(&at).map_or(1, |failing| failing.tries);
+        let route = Route { seen_as: state.seen_as, ..self.route.clone() };
         drop(state);
         self.observer.event(&Event::Failed { at });
         let (public_key, took) = (key(at.leg), began.elapsed());
-        Box::new(Diagnosis { heard, public_key, took, tries, ..Diagnosis::new(self.route.clone(), at, cause) })
+        Box::new(Diagnosis { heard, public_key, took, tries, ..Diagnosis::new(route, at, cause) })
     }
 }

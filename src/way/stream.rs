@@ -8,6 +8,7 @@ use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
 
 use super::lanes::Place;
 use super::sessions::Lease;
+use crate::path::admission::Admitted;
 use crate::path::heard::Heard;
 use crate::ssh::connect::Tcp;
 use crate::ssh::forward::Channel;
@@ -16,6 +17,8 @@ use crate::ssh::forward::Channel;
 /// order reads as an end.
 pub struct Stream {
     carrier: Carrier,
+    /// The door that it came through is not shut behind it: what it breaks for can connect again.
+    _admitted: Option<Admitted>,
     _place: Option<Place>,
 }
 
@@ -35,12 +38,12 @@ impl Link {
 }
 
 impl Stream {
-    pub(crate) const fn tcp(stream: Tcp) -> Self {
-        Self { carrier: Carrier::Tcp(stream), _place: None }
+    pub(crate) const fn tcp(stream: Tcp, admitted: Option<Admitted>) -> Self {
+        Self { carrier: Carrier::Tcp(stream), _admitted: admitted, _place: None }
     }
 
     pub(crate) fn channel(channel: Channel, lease: Lease) -> Self {
-        Self { carrier: Carrier::Channel(Box::new(channel), lease), _place: None }
+        Self { carrier: Carrier::Channel(Box::new(channel), lease), _admitted: None, _place: None }
     }
 
     /// The same stream, in its place on a lane.

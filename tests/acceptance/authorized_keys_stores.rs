@@ -104,7 +104,7 @@ const BUCKET: &str = "BASTION_TEST_BUCKET";
 /// An account of its own shares nothing with others but the bucket, as that of another process.
 fn account(endpoint: &str) -> Account {
     let url = || Some(endpoint.to_owned());
-    Account::new(Settings { endpoints: Endpoints { s3: url(), sts: url(), ec2: url() }, ..Settings::default() })
+    Account::new(Settings { endpoints: Endpoints { s3: url(), sts: url(), ec2: url(), checkip: None }, ..Settings::default() })
 }
 
 /// Somebody with a claim.

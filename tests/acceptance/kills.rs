@@ -6,13 +6,14 @@ use std::time::Duration;
 
 use lab::Terraform;
 
+use crate::admit::{EXPIRED, Stand};
 use crate::authorized_keys_ownership::{Bucket, ED25519, OTHER, line, with_key};
 use crate::cloud::{Cloud, Victim};
 use crate::security_group_owners::{never_out, second_state, write_second};
 use crate::security_group_rules::{bench, peers, ssh};
 use crate::support::{Block, quote};
 
-/// Of each of the four tests.
+/// Of each of the tests.
 const KILLS: u64 = 50;
 
 /// When a run is killed at the latest, to begin with. It then follows how long runs take on this machine: later after a kill that hit, sooner
@@ -154,4 +155,38 @@ fn objects_survive_kills_and_no_login_is_removed() {
 #[test]
 fn objects_survive_other_kills_and_no_login_is_removed() {
     objects("neosync/dev", 3);
+}
+
+/// A walk that lets its machine in is killed, its time passes, and the next walk leaves nothing.
+#[test]
+fn no_admission_survives_the_next_run_once_its_time_is_over() {
+    let stand = Stand::new();
+    let kills = number("BASTION_KILLS", KILLS);
+    let mut dice = Dice(number("BASTION_SEED", 7) + 4);
+    let (mut hit, mut left, mut longest) = (0, 0, 2 * LONGEST);
+    let write = |kill: u64, run: &str| {
+        let block = stand.connection(&stand.admit()).set("triggers", format!("{{ run = \"{kill} {run}\" }}"));
+        stand.cloud.write(&[&block]);
+    };
+    for kill in 1..=kills {
+        write(kill, "killed");
+        let victim = [Victim::Terraform, Victim::Provider, Victim::Both][usize::try_from(dice.below(3)).unwrap()];
+        let delay = Duration::from_millis(dice.below(longest));
+        let alive = stand.cloud.kill_after(delay, victim);
+        longest = if alive { longest * 5 / 4 } else { longest * 3 / 4 }.clamp(100, 20_000);
+        let rules = stand.rules();
+        assert!(rules.len() <= 1 && rules.iter().all(|rule| rule.peer == "127.0.0.1/32"), "{rules:?}");
+        println!("kill {kill}: {victim:?} after {delay:?}, alive: {alive}, left: {}", rules.len());
+        (hit, left) = (hit + u64::from(alive), left + rules.len());
+        for rule in rules {
+            for key in rule.tags.keys().filter(|key| key.starts_with("bastion-owner/")) {
+                stand.cloud.aws.tag_rule(&rule.id, key, EXPIRED).unwrap();
+            }
+        }
+        write(kill, "next");
+        stand.cloud.terraform.apply().unwrap().ok().unwrap();
+        assert_eq!(stand.rules(), [], "kill {kill}: {victim:?} after {delay:?}");
+    }
+    println!("{kills} kills, {hit} in time, {left} left a rule");
+    assert!(hit * 3 >= kills, "only {hit} of {kills} kills came in time");
 }

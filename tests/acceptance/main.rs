@@ -2,6 +2,7 @@
 #![cfg(test)]
 
 mod account;
+mod admit;
 mod arguments;
 mod authorized_keys;
 mod authorized_keys_handover;

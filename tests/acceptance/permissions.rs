@@ -5,6 +5,7 @@ use std::path::Path;
 
 use lab::{BucketOptions, Policy};
 
+use crate::admit::Stand;
 use crate::cloud::Cloud;
 use crate::support::{Block, quote};
 
@@ -124,6 +125,23 @@ fn life_of_rules() -> Life {
     Life { cloud, policy, steps }
 }
 
+fn life_of_an_admission() -> Life {
+    let stand = Stand::new();
+    let names =
+        [("123456789012", stand.cloud.aws.account_id()), ("us-west-2", stand.cloud.aws.region()), ("sg-0123456789abcdef0", &stand.group)];
+    let policy = policy("ssh_tunnel_connection.md", &names);
+    let block = stand.connection(&stand.admit());
+    let Stand { bench, cloud, group, gate, checkip } = stand;
+    // The bastion has to live as long as the steps.
+    let walk: Step = Box::new(move |cloud| {
+        let _behind = (&bench, &gate, &checkip);
+        let walked = cloud.apply(&[&block]);
+        assert_eq!(cloud.aws.rules(&group), [], "a rule is left");
+        walked
+    });
+    Life { cloud, policy, steps: vec![walk] }
+}
+
 fn life_of_keys() -> Life {
     let cloud = Cloud::new();
     let key = cloud.aws.make_kms_key();
@@ -169,4 +187,9 @@ fn the_policy_for_rules_is_enough_and_each_action_is_missed_by_name() {
 #[test]
 fn the_policy_for_keys_is_enough_and_each_action_is_missed_by_name() {
     each_is_missed_by_name(life_of_keys);
+}
+
+#[test]
+fn the_policy_for_an_admission_is_enough_and_each_action_is_missed_by_name() {
+    each_is_missed_by_name(life_of_an_admission);
 }

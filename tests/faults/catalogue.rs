@@ -16,7 +16,13 @@ use crate::more::MORE;
 use crate::table::FAULTS;
 
 /// The tests of the causes that no fault makes: a lab cannot, or another test does.
-const ELSEWHERE: [(&str, &str, &str); 17] = [
+const ELSEWHERE: [(&str, &str, &str); 23] = [
+    ("admit/address-unknown", "tests/acceptance/admit.rs", "whatever_keeps_the_door_shut_is_a_cause_of_its_own"),
+    ("admit/denied", "tests/acceptance/admit.rs", "whatever_keeps_the_door_shut_is_a_cause_of_its_own"),
+    ("admit/group-missing", "tests/acceptance/admit.rs", "whatever_keeps_the_door_shut_is_a_cause_of_its_own"),
+    ("admit/group-full", "tests/acceptance/admit.rs", "whatever_keeps_the_door_shut_is_a_cause_of_its_own"),
+    ("admit/no-credentials", "tests/acceptance/admit.rs", "whatever_keeps_the_door_shut_is_a_cause_of_its_own"),
+    ("admit/failed", "tests/acceptance/admit.rs", "whatever_keeps_the_door_shut_is_a_cause_of_its_own"),
     ("handshake/penalised", "src/way/failure.rs", "what_no_lab_can_make_has_its_cause"),
     ("handshake/not-strict", "src/ssh/handshake.rs", "chacha20_needs_strict_key_exchange"),
     ("forward/shortage", "src/way/failure.rs", "what_no_lab_can_make_has_its_cause"),

@@ -16,6 +16,9 @@ resource "bastion_ssh_tunnel_connection" "neosync" {
     passphrase_wo_version = 1
     rotation              = 1
   }
+
+  # The machine that runs Terraform is let in while it walks the path, and only then.
+  admit = { security_group_id = "sg-0123456789abcdef0" }
 }
 
 # What the bastion has to accept, one line each.

@@ -156,7 +156,11 @@ impl Aws {
 
     /// Removes a rule by its id, as somebody else would.
     pub fn revoke(&self, rule: &str) -> Result<()> {
-        let removed = self.with_state(async |state, _| state.ec2.remove(rule));
+        let removed = self.with_state(async |state, _| {
+            let removed = state.ec2.remove(rule);
+            state.ec2.remember();
+            removed
+        });
         removed.map_err(said)
     }
 

@@ -1,12 +1,13 @@
 //! Amazon's services on loopback: moto behind a strict proxy, which refuses what Amazon refuses and breaks when it is told to.
 //!
-//! [`Aws`] is the value that tests hold. `proxy` takes the calls, `fault` is what befalls them, `ec2`, `s3` and `sts` are the rules of
+//! [`Aws`] is the value that tests hold. `proxy` takes the calls, `fault` is what befalls them, `gate` is a security group before a port, `ec2`, `s3` and `sts` are the rules of
 //! the services, `upstream` is the way to moto.
 
 mod call;
 mod ec2;
 mod fault;
 mod furnish;
+mod gate;
 mod moto;
 mod policy;
 mod proxy;
@@ -23,6 +24,7 @@ pub use call::Call;
 pub use ec2::{Direction, Rule};
 pub use fault::{Fault, On, Pause};
 pub use furnish::Allow;
+pub use gate::Gate;
 pub use moto::Moto;
 pub use policy::Policy;
 pub use s3::{BucketOptions, Deny, Elsewhere, Head, S3Answer, S3Call, S3Caller, S3Client};

@@ -219,6 +219,16 @@ impl<'a> Calls<'a> {
         }
     }
 
+    /// Whether a rule that is not there yet could be removed once it is.
+    pub(super) async fn prove_revocable_once_made(&self, want: &Want) -> Result<(), Failed> {
+        let permissions = Some(permissions(std::slice::from_ref(want)));
+        let call = self.client.revoke_security_group_ingress().group_id(self.id.as_str()).set_ip_permissions(permissions).dry_run(true);
+        match self.call("ec2:RevokeSecurityGroupIngress", call.send()).await {
+            Err(failed) if matches!(failed.kind, Kind::WouldWork | Kind::RuleGone) => Ok(()),
+            tried => tried.map(drop),
+        }
+    }
+
     async fn send_revoke(&self, direction: Direction, ids: Vec<String>, dry: Option<bool>) -> Result<(), Failed> {
         let (group, ids) = (self.id.as_str(), Some(ids));
         match direction {

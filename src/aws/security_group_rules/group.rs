@@ -104,8 +104,9 @@ impl Group {
         self.memory().met.extend(identities.into_iter().map(|identity| identity.owner.clone()));
     }
 
+    /// Whether this process knows of an owner. An admission goes by itself, so nobody has to be told of it.
     pub(super) fn has_met(&self, owner: &Owner) -> bool {
-        self.memory().met.contains(owner)
+        owner.is_admission() || self.memory().met.contains(owner)
     }
 
     /// Notes what an object wants, in place of what it wanted before.

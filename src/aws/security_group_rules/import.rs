@@ -39,7 +39,7 @@ pub async fn import(account: &Account, group: &GroupId, owner: Option<&Owner>, c
     if rules.is_empty() && !calls.group_surely_exists().await.map_err(told)? {
         return Err(refused(RulesReason::GroupMissing { group: group.to_string() }));
     }
-    let mut owners: Vec<Owner> = rules.iter().flat_map(mark::marks).map(|mark| mark.owner).collect();
+    let mut owners: Vec<Owner> = rules.iter().flat_map(mark::marks).map(|mark| mark.owner).filter(|owner| !owner.is_admission()).collect();
     owners.sort();
     owners.dedup();
     let found = || owners.iter().map(ToString::to_string).collect();
@@ -65,7 +65,7 @@ fn identity(rules: &[Rule], owner: &Owner) -> Identity {
         let id = match mark.claim {
             Claim::Held(id) => Some(id),
             Claim::Leaving(id) => id,
-            Claim::Unnamed => None,
+            Claim::Unnamed | Claim::Until(_) => None,
         };
         *claims.entry(id).or_default() += 1;
     }
@@ -74,7 +74,7 @@ fn identity(rules: &[Rule], owner: &Owner) -> Identity {
 }
 
 fn unmarked(mut rules: Vec<Rule>) -> Observed {
-    rules.retain(|rule| rule.key.direction == Direction::Ingress);
+    rules.retain(|rule| rule.key.direction == Direction::Ingress && mark::marks(rule).is_empty());
     let recorded = rules.iter().map(|rule| (rule.id.clone(), String::new())).collect();
     observe(&[], &Surroundings::default(), &rules, &Ours { recorded, ..Ours::default() }, &BTreeMap::new())
 }

@@ -81,7 +81,7 @@ pub async fn release(account: &Account, group: &GroupId, owner: &Owner, cancelle
             let id = match mark.claim {
                 Claim::Held(id) => Some(id),
                 Claim::Leaving(id) => id,
-                Claim::Unnamed => None,
+                Claim::Unnamed | Claim::Until(_) => None,
             };
             objects.entry(id).or_default().push(rule.clone());
         }

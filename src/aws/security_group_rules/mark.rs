@@ -1,9 +1,13 @@
 //! Marks on a rule: tags, one a user of the rule, so that the last one to leave it is the one who removes it.
 //!
 //! `bastion-owner/OWNER = CLAIM` says that an object of that owner uses the rule; `leaving CLAIM`, that it is about to stop. The version
-//! before wrote one tag for all, `bastion-owner = OWNER`.
+//! before wrote one tag for all, `bastion-owner = OWNER`. The value `until TIME` is that of an admission: it counts until then.
 
 use std::collections::BTreeMap;
+use std::time::{Duration, SystemTime};
+
+use aws_smithy_types::DateTime;
+use aws_smithy_types::date_time::Format;
 
 use super::rule::{Rule, Want};
 use crate::aws::{ClaimId, Owner};
@@ -19,6 +23,9 @@ const OWNER: &str = "bastion-owner";
 
 /// What the value of a mark begins with while its owner leaves the rule.
 const LEAVING: &str = "leaving";
+
+/// What the value of an admission's mark begins with.
+const UNTIL: &str = "until ";
 
 /// The value of a mark that stands for one of the version before, which knew no claims.
 const UNNAMED: &str = "unnamed";
@@ -36,6 +43,8 @@ pub enum Claim {
     Held(ClaimId),
     /// It is used by an object that did not say which: one of the version before.
     Unnamed,
+    /// A process walks through it, and says so anew as long as it does.
+    Until(SystemTime),
     /// Its use is about to end: no reason to keep the rule.
     Leaving(Option<ClaimId>),
 }
@@ -52,8 +61,17 @@ pub struct Mark {
 impl Mark {
     /// Whether it is a reason to keep the rule.
     #[must_use]
-    pub const fn is_live(&self) -> bool {
-        !matches!(self.claim, Claim::Leaving(_))
+    pub fn is_live(&self) -> bool {
+        match self.claim {
+            Claim::Held(_) | Claim::Unnamed => true,
+            Claim::Until(end) => end > SystemTime::now(),
+            Claim::Leaving(_) => false,
+        }
+    }
+
+    /// Whether its time is over: whoever set it was killed, and nobody will take it away.
+    pub(super) fn is_expired(&self) -> bool {
+        matches!(self.claim, Claim::Until(_)) && !self.is_live()
     }
 }
 
@@ -64,12 +82,18 @@ pub(super) fn marks(rule: &Rule) -> Vec<Mark> {
         let claim = match value.strip_prefix(LEAVING) {
             Some(rest) => Claim::Leaving(rest.trim().parse().ok()),
             // What cannot be read protects the rule.
-            None => value.parse().map_or(Claim::Unnamed, Claim::Held),
+            None => until(value).or_else(|| value.parse().ok().map(Claim::Held)).unwrap_or(Claim::Unnamed),
         };
         Some(Mark { owner, claim })
     });
     let found: Vec<Mark> = found.collect();
     if found.is_empty() { old_mark(rule).into_iter().collect() } else { found }
+}
+
+/// The mark of an admission, to the second.
+fn until(value: &str) -> Option<Claim> {
+    let end = DateTime::from_str(value.strip_prefix(UNTIL)?, Format::DateTime).ok()?;
+    Some(Claim::Until(SystemTime::UNIX_EPOCH + Duration::from_secs(end.secs().try_into().ok()?)))
 }
 
 /// The mark of the version before. It counts as long as no other stands beside it: whoever adds one, writes this one anew.
@@ -96,9 +120,17 @@ pub(super) fn value(claim: &Claim) -> String {
     match claim {
         Claim::Held(id) => id.to_string(),
         Claim::Unnamed => UNNAMED.to_owned(),
+        Claim::Until(end) => format!("{UNTIL}{}", moment(*end)),
         Claim::Leaving(Some(id)) => format!("{LEAVING} {id}"),
         Claim::Leaving(None) => LEAVING.to_owned(),
     }
+}
+
+/// A moment as RFC 3339 writes it, to the second.
+#[must_use]
+pub fn moment(time: SystemTime) -> String {
+    let seconds = time.duration_since(SystemTime::UNIX_EPOCH).unwrap_or_default().as_secs();
+    DateTime::from_secs(seconds.try_into().unwrap_or(i64::MAX)).fmt(Format::DateTime).unwrap_or_default()
 }
 
 /// The tags that a mark of one's own adds to a rule: with it, the mark of the version before is written anew, or it would not count any more.

@@ -5,7 +5,7 @@ use std::collections::BTreeSet;
 use tokio_util::sync::CancellationToken;
 
 use super::{Done, Marked, Outcome};
-use crate::aws::security_group_rules::{Claimed, Direction, GroupId, leftovers, release};
+use crate::aws::security_group_rules::{Claim, Claimed, Direction, GroupId, leftovers, moment, release};
 use crate::aws::{Account, Owner};
 use crate::path::refusal::Refusal;
 
@@ -35,6 +35,11 @@ fn marked(rule: Claimed) -> Marked {
     };
     let entry = rule.label.as_ref().map(|label| format!(", as {label}")).unwrap_or_default();
     let what = format!("{} {} {preposition} {}{entry}", rule.key.direction, rule.key.traffic, rule.key.peer);
+    let ends = rule.marks.iter().filter_map(|mark| match mark.claim {
+        Claim::Until(end) => Some(format!(", {} until {}", mark.owner, moment(end))),
+        _ => None,
+    });
+    let what = ends.fold(what, |what, end| what + &end);
     Marked { id: rule.rule_id, what, owners: rule.marks.into_iter().map(|mark| mark.owner).collect() }
 }
 

@@ -1,5 +1,6 @@
 //! All words for a person about what is wrong with a path: summary, meaning, what to do. One place for all of them.
 
+mod admit;
 mod peer;
 mod postgres;
 mod reach;
@@ -75,6 +76,7 @@ impl Cause {
             }
             _ if matches!(self, Self::Interrupted { .. }) => self.ended_words(),
             Stage::Configure => self.configure_words(),
+            Stage::Admit => self.admit_words(),
             Stage::Resolve | Stage::Connect => self.reach_words(scene),
             Stage::Handshake => self.handshake_words(scene),
             Stage::HostKey => self.host_key_words(scene),

@@ -41,10 +41,7 @@ impl Cause {
             Self::ConnectSilent => Words::new(
                 of_peer!(peer, "The ", " does not answer"),
                 format!("Nothing came back from port {port} of `{host}`: a firewall drops the packets, or no machine has that address."),
-                [
-                    format!("admit this machine's address to port {port} in the security group of {name}"),
-                    format!("check that {name} runs and that {} is its address", peer.argument("host")),
-                ],
+                [unadmitted(scene, &peer), format!("check that {name} runs and that {} is its address", peer.argument("host"))],
             ),
             Self::ConnectReset => Words::new(
                 peer.pick(
@@ -95,5 +92,22 @@ impl Cause {
             ),
             _ => self.ended_words(),
         }
+    }
+}
+
+/// What to do about a firewall in front of what is reached first.
+fn unadmitted(scene: Scene<'_>, peer: &Peer) -> String {
+    let Peer { name, port, .. } = peer;
+    let by_itself = peer.pick(" (`admit` does so for the time of a walk)", "", "");
+    match scene.route.seen_as {
+        // Known because this walk has opened the door itself.
+        Some(address) => format!(
+            "`admit` names a group that lets {address} in to port {port}: check that {name} uses it, and that no network ACL or balancer \
+             in front drops the packets"
+        ),
+        None => format!(
+            "admit this machine's address to port {port} in the security group of {name}{by_itself}; the address: \
+             curl https://checkip.amazonaws.com"
+        ),
     }
 }

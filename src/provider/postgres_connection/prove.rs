@@ -12,7 +12,7 @@ use crate::tfplugin::diagnostic::Diagnostics;
 use crate::tfplugin::model::Attr;
 
 pub(super) async fn prove(shared: &Shared, cancelled: &CancellationToken, config: &Model) -> Result<Report, Diagnostics> {
-    let request = config.arguments().request(&shared.keyring).await?;
+    let request = config.arguments().request(shared).await?;
     let name = config.name.known().cloned().unwrap_or_default();
     check(&request, &shared.sessions, &walk::log(&name), cancelled)
         .await
@@ -31,7 +31,10 @@ fn at(cause: &Cause, config: &Model) -> AttributePath {
         (_, Cause::CertificateUnknownIssuer) => AttributePath::of("sslrootcert"),
         (_, Cause::ClientCertificateRefused) => AttributePath::of("sslcert"),
         (_, Cause::NotPostgres | Cause::PostgresSilent | Cause::CertificateWrongName { .. }) => AttributePath::of("host"),
-        (Stage::Configure | Stage::Resolve | Stage::Connect | Stage::Handshake | Stage::HostKey | Stage::Authenticate, _) => tunnel("host"),
+        (
+            Stage::Configure | Stage::Admit | Stage::Resolve | Stage::Connect | Stage::Handshake | Stage::HostKey | Stage::Authenticate,
+            _,
+        ) => tunnel("host"),
         (Stage::Forward | Stage::Dial | Stage::Hold, _) => AttributePath::of("host"),
         (Stage::Tls, _) => AttributePath::of("sslmode"),
         (Stage::Login, Cause::PasswordRefused | Cause::PasswordMissing) => AttributePath::of("password_wo"),

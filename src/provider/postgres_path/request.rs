@@ -9,8 +9,8 @@ use crate::path::heard::Heard;
 use crate::path::route::{Address, Login, Port, Route, Target};
 use crate::postgres::{Readiness, SslMode, TlsSettings, TlsSettingsError, is_table_name};
 use crate::provider::fault;
-use crate::provider::keyring::Keyring;
 use crate::provider::tunnel::{self, sentence};
+use crate::provider::{Shared, admit};
 use crate::tfplugin::attribute_path::AttributePath;
 use crate::tfplugin::diagnostic::Diagnostics;
 use crate::tfplugin::model::Attr;
@@ -45,7 +45,7 @@ impl Arguments<'_> {
     }
 
     /// Builds the check's request, once all of them are known.
-    pub(in crate::provider) async fn request(&self, keyring: &Keyring) -> Result<Request, Diagnostics> {
+    pub(in crate::provider) async fn request(&self, shared: &Shared) -> Result<Request, Diagnostics> {
         let mut diagnostics = Diagnostics::new();
         self.key.judge(&mut diagnostics);
         let target = target(self, &mut diagnostics);
@@ -59,13 +59,15 @@ impl Arguments<'_> {
         if diagnostics.has_errors() {
             return Err(diagnostics);
         }
-        let key = self.key.open(keyring).await?;
+        let admit = self.key.tunnel.known().map_or(&Attr::Null, |tunnel| &tunnel.admit);
+        let admission = admit::admission(shared, admit, &AttributePath::of("ssh_tunnel").attribute("admit"))?;
+        let key = self.key.open(&shared.keyring).await?;
         let (Some(target), Some(tls), Some(timeout), Some(readiness)) = (target, tls, timeout, readiness) else {
             return Err(fault("a path was to be walked with unknown values"));
         };
         let postgres = Postgres { password: self.password.known().cloned(), tls, readiness };
         let (hops, keys) = (hop.into_iter().collect(), key.into_iter().collect());
-        Ok(Request { keys, postgres, timeout, ..Request::new(Route::new(hops, target)) })
+        Ok(Request { keys, postgres, timeout, admission, ..Request::new(Route::new(hops, target)) })
     }
 }
 

@@ -33,7 +33,8 @@ pub(in crate::provider) fn ssh_tunnel() -> Attribute {
     Attribute::optional(
         "ssh_tunnel",
         nested_single(tunnel::attributes()),
-        "The way through a bastion: `tunnel` of a `bastion_ssh_tunnel_connection`, or the same object written by hand. Absent: connect directly.",
+        "The way through a bastion: `tunnel` of a `bastion_ssh_tunnel_connection`, or the same object written by hand. Absent: connect directly. The \
+         bastion has to let the machine in that runs Terraform: by a rule of your own, or by `admit` in this object for the time of the walk.",
     )
 }
 

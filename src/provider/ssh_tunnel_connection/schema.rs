@@ -1,6 +1,6 @@
 //! What can be written in a `bastion_ssh_tunnel_connection`.
 
-use crate::provider::tunnel;
+use crate::provider::{admit, tunnel};
 use crate::tfplugin::schema::{Attribute, Schema, Shape, Type, boolean, list_of, nested_single, number, set_of, string};
 
 pub(super) fn schema() -> Schema {
@@ -31,6 +31,7 @@ fn arguments() -> Vec<Attribute> {
             boolean(),
             "Accept any host key. Whoever sits in between is not noticed; a warning says so at every plan.",
         ),
+        admit::attribute(),
         Attribute::optional(
             "key_pairs",
             nested_single(key_pairs()),

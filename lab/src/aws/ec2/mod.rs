@@ -13,6 +13,7 @@ mod rule;
 mod tags;
 
 use std::collections::{BTreeMap, HashMap, HashSet};
+use std::sync::{Arc, Weak};
 
 use hyper::{
     body::Bytes,
@@ -21,6 +22,7 @@ use hyper::{
 
 use super::{
     call::{Answer, Named, Refusal, Request},
+    gate::Filter,
     policy::Policy,
     upstream::Upstream,
     xml,
@@ -54,6 +56,8 @@ pub(crate) struct Ec2 {
     pub(crate) elsewhere: HashSet<String>,
     /// All rules after each call that made, changed or removed one.
     pub(crate) history: Vec<Vec<Rule>>,
+    /// The ports that are guarded by a group.
+    gates: Vec<Weak<Filter>>,
 }
 
 struct Entry {
@@ -102,6 +106,7 @@ impl Ec2 {
             weights: HashMap::new(),
             elsewhere: HashSet::new(),
             history: Vec::new(),
+            gates: Vec::new(),
         }
     }
 
@@ -120,7 +125,15 @@ impl Ec2 {
         if !self.history.last().is_some_and(same) {
             let now = now().cloned().collect();
             self.history.push(now);
+            self.gates.retain(|gate| gate.upgrade().is_some_and(|gate| gate.set(self.entries.iter().map(|entry| &entry.rule)).is_ok()));
         }
+    }
+
+    /// Lets a port follow the rules of a group from now on.
+    pub(crate) fn guard(&mut self, filter: &Arc<Filter>) -> std::io::Result<()> {
+        filter.set(self.of_group(&filter.group))?;
+        self.gates.push(Arc::downgrade(filter));
+        Ok(())
     }
 
     /// Makes all rules that are there invisible for that many Describes that would show them.
