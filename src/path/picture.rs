@@ -140,7 +140,7 @@ fn nodes(route: &Route) -> Vec<Node> {
         let user = hop.user.iter();
         nodes.extend(user.map(|user| Node {
             label: format!("user {user}"),
-            last: Position::new(leg, Stage::Authenticate),
+            last: Position::new(leg, Stage::Sync),
             reached: "accepted",
         }));
     }
@@ -197,6 +197,7 @@ const fn broken(stage: Stage) -> &'static str {
         Stage::Handshake => "no SSH session",
         Stage::HostKey => "host key refused",
         Stage::Authenticate | Stage::Login => "refused",
+        Stage::Sync => "not synced",
         Stage::Forward => "forwarding refused",
         Stage::Tls => "no TLS",
         Stage::Open => "not opened",

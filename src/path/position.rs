@@ -35,11 +35,12 @@ impl Position {
             Stage::Handshake => 5,
             Stage::HostKey => 6,
             Stage::Authenticate => 7,
-            Stage::Tls => 8,
-            Stage::Login => 9,
-            Stage::Open => 10,
-            Stage::Ready => 11,
-            Stage::Hold => 12,
+            Stage::Sync => 8,
+            Stage::Tls => 9,
+            Stage::Login => 10,
+            Stage::Open => 11,
+            Stage::Ready => 12,
+            Stage::Hold => 13,
         }
     }
 }

@@ -12,6 +12,7 @@ use super::patience::Patience;
 use super::sessions::{Lane, Lease, Login, Queue, Sessions, Turn};
 use super::steps::Steps;
 use super::stream::Stream;
+use super::sync;
 use crate::key::{HostKeys, PrivateKey};
 use crate::path::cause::Cause;
 use crate::path::event::Silent;
@@ -140,7 +141,7 @@ impl Dialer<'_> {
                 return Err(failure);
             }
             match self.log_in(&turn, leg, hop, key).await {
-                Ok((session, since)) => Ok(turn.opened(session, since, self.steps.walked_to(Position::new(leg, Stage::Authenticate)))),
+                Ok((session, since)) => Ok(turn.opened(session, since, self.steps.walked_to(Position::new(leg, Stage::Sync)))),
                 Err(failure) => {
                     turn.failed(failure.clone());
                     Err(failure)
@@ -166,16 +167,22 @@ impl Dialer<'_> {
         }
         let mut permit = turn.permit().await;
         let stream = self.dial(leg, &hop.at).await?;
-        let trusted = self.shake_hands(stream, leg, hop).await?;
+        let mut trusted = self.shake_hands(stream, leg, hop).await?;
         permit.offer().await;
         let since = Instant::now();
         self.steps.begin(leg, Stage::Authenticate);
         let user = hop.user.as_deref().unwrap_or_default();
+        let asked = sync::ask(&mut trusted, hop, key, self.patience.authenticate).await.map_err(|told| Failure::new(leg, told))?;
         let session = trusted.authenticate(user, key, self.patience.authenticate).await;
         let session = session.map_err(|error| Failure::new(leg, of_authenticate(error)))?;
-        permit.accepted();
         let public = key.public();
         self.steps.pass(format!("user {user}, {} {}", public.algorithm(), public.fingerprint()));
+        if let Some(asked) = asked.told() {
+            self.steps.begin(leg, Stage::Sync);
+            let (status, note) = asked.map_err(|told| Failure::new(leg, told))?;
+            self.steps.end(status, note);
+        }
+        permit.accepted();
         Ok((session, since))
     }
 

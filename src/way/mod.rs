@@ -12,6 +12,7 @@ mod patience;
 mod sessions;
 mod steps;
 mod stream;
+mod sync;
 mod tunnel;
 
 pub(crate) use dialer::{Dialer, unpinned};

@@ -101,7 +101,7 @@ impl Patience {
             Stage::Resolve => self.resolve,
             Stage::Connect => self.connect,
             Stage::Handshake | Stage::HostKey => self.handshake,
-            Stage::Authenticate => self.authenticate,
+            Stage::Authenticate | Stage::Sync => self.authenticate,
             // Its answer, whether the hop is there, the hop's resolver.
             Stage::Forward | Stage::Dial => self.dial * 2 + self.lookup,
             Stage::Tls => self.tls,
@@ -116,7 +116,7 @@ impl Patience {
         let seconds = Duration::from_secs;
         match stage {
             // Those who failed together come back within the time that the session of the first one lingers.
-            Stage::Authenticate => (self.key_window, Backoff::new(REFUSAL_PAUSE, REFUSAL_PAUSE.saturating_add(LINGER), seconds(10))),
+            Stage::Authenticate | Stage::Sync => (self.key_window, Backoff::new(REFUSAL_PAUSE, REFUSAL_PAUSE.saturating_add(LINGER), seconds(10))),
             Stage::Login | Stage::Open => (self.open_window, Backoff::new(seconds(1), seconds(2), seconds(8))),
             _ => (self.reach_window, Backoff::new(Duration::from_millis(500), seconds(1), seconds(8))),
         }

@@ -78,7 +78,7 @@ impl Cause {
             Stage::Resolve | Stage::Connect => self.reach_words(scene),
             Stage::Handshake => self.handshake_words(scene),
             Stage::HostKey => self.host_key_words(scene),
-            Stage::Authenticate => self.authenticate_words(scene),
+            Stage::Authenticate | Stage::Sync => self.authenticate_words(scene),
             Stage::Forward | Stage::Hold => self.forward_words(scene),
             Stage::Dial => self.dial_words(scene),
             Stage::Tls => self.tls_words(scene),

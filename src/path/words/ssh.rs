@@ -134,6 +134,17 @@ impl Cause {
                 "The session ended without a verdict on the key.",
                 [format!("see sshd's log on {name}"), "an intrusion filter (fail2ban) may block this address".to_owned()],
             ),
+            Self::NotSynced => Words::new(
+                "The bastion does not work with the new keys yet",
+                format!("`{user}` can log in, and authorized_keys on {name} is an earlier version: it lacks the line that the new one ends with."),
+                [
+                    format!("the sync job on {name} has not run, or fails: see its log, and what `{user}`'s authorized_keys says there"),
+                    "the bastion looks in another place: compare `bucket` and `prefix` with those of its sync job".to_owned(),
+                    "the bastion may not read the object: its role, or a KMS key that is not the bucket's own".to_owned(),
+                    format!("give it more time: {name} may sync less often than it is waited for"),
+                    format!("sshd on {name} takes no ed25519 keys (`PubkeyAcceptedAlgorithms`): set `canary = false` on the object"),
+                ],
+            ),
             Self::AuthenticateSilent => Words::new(
                 "The bastion is silent during authentication",
                 "sshd took the key and did not answer in time.",

@@ -32,6 +32,7 @@ fn at(cause: &Cause, config: &Model) -> AttributePath {
         (_, Cause::ClientCertificateRefused) => AttributePath::of("sslcert"),
         (_, Cause::NotPostgres | Cause::PostgresSilent | Cause::CertificateWrongName { .. }) => AttributePath::of("host"),
         (Stage::Configure | Stage::Resolve | Stage::Connect | Stage::Handshake | Stage::HostKey | Stage::Authenticate, _) => tunnel("host"),
+        (Stage::Sync, _) => AttributePath::of("keys"),
         (Stage::Forward | Stage::Dial | Stage::Hold, _) => AttributePath::of("host"),
         (Stage::Tls, _) => AttributePath::of("sslmode"),
         (Stage::Login, Cause::PasswordRefused | Cause::PasswordMissing) => AttributePath::of("password_wo"),
