@@ -17,16 +17,17 @@ use crate::way::{Dialer, Failure, Lane, Patience, Sessions, Steps};
 /// One walk over one route.
 pub(super) struct Walk<'a> {
     pub(super) request: &'a Request,
-    pub(super) patience: &'a Patience,
+    pub(super) patience: Patience,
     sessions: &'a Sessions,
     pub(super) steps: Steps<'a>,
     deadline: Option<Instant>,
 }
 
 impl<'a> Walk<'a> {
-    pub(super) fn new(request: &'a Request, patience: &'a Patience, sessions: &'a Sessions, observer: &'a dyn Observer) -> Self {
+    pub(super) fn new(request: &'a Request, patience: &Patience, sessions: &'a Sessions, observer: &'a dyn Observer) -> Self {
         let steps = Steps::new(&request.route, observer);
         let deadline = steps.began.checked_add(request.timeout);
+        let patience = request.waits.extend(patience);
         Self { request, patience, sessions, steps, deadline }
     }
 
@@ -36,7 +37,8 @@ impl<'a> Walk<'a> {
         cancelled: &CancellationToken,
         attempt: impl Fn() -> F,
     ) -> Result<T, Box<Diagnosis>> {
-        let persistence = Persistence { patience: self.patience, steps: &self.steps, deadline: self.deadline };
+        let persistence =
+            Persistence { patience: &self.patience, steps: &self.steps, deadline: self.deadline, settling: self.request.settling };
         persistence.run(self.request.timeout, cancelled, attempt).await.map_err(|failure| self.failed(failure))
     }
 
@@ -54,10 +56,11 @@ impl<'a> Walk<'a> {
             keys: &self.request.keys,
             sessions: self.sessions,
             lane: Lane::CHECKS,
-            patience: self.patience,
+            patience: &self.patience,
             steps: &self.steps,
             since: Some(self.request.since.map_or(self.steps.began, Instant::from_std)),
             deadline: self.deadline,
+            settling: self.request.settling,
         }
     }
 

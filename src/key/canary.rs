@@ -103,7 +103,9 @@ mod tests {
         assert_eq!(version.to_string().parse(), Ok(version.clone()));
         let text = version.to_string();
         let weak = format!("neosync:{}", URL_SAFE_NO_PAD.encode([0; 32]));
-        for wrong in ["", "neosync", "neosync:", &text[..text.len() - 1], &text.replace("neosync", ""), &format!("{text}A"), &weak, "\"etag\""] {
+        for wrong in
+            ["", "neosync", "neosync:", &text[..text.len() - 1], &text.replace("neosync", ""), &format!("{text}A"), &weak, "\"etag\""]
+        {
             assert_eq!(wrong.parse::<KeysVersion>(), Err(KeysVersionError), "{wrong}");
         }
     }

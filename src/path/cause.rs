@@ -320,7 +320,8 @@ impl Cause {
     pub const fn heals(&self) -> bool {
         matches!(
             self,
-            Self::ResolverFailed
+            Self::NameNotFound
+                | Self::ResolverFailed
                 | Self::ResolverSilent
                 | Self::ConnectRefused
                 | Self::ConnectSilent
@@ -331,6 +332,8 @@ impl Cause {
                 | Self::KeyRefused
                 | Self::NotSynced
                 | Self::SessionLost
+                | Self::DialNameUnknown
+                | Self::DialRefused
                 | Self::TooManyConnections
                 | Self::NotAccepting
         )

@@ -8,9 +8,11 @@ mod config;
 mod functions;
 mod host_keys;
 mod keyring;
+mod keys;
 mod postgres_check;
 mod postgres_connection;
 mod postgres_path;
+mod recent;
 #[cfg(feature = "aws")]
 mod security_group_rules;
 mod ssh_tunnel;
@@ -22,6 +24,7 @@ mod walk;
 use std::sync::Arc;
 
 use self::keyring::Keyring;
+use self::recent::Recent;
 use crate::check::Sessions;
 use crate::path::diagnosis::Diagnosis;
 use crate::tfplugin::attribute_path::AttributePath;
@@ -33,6 +36,7 @@ use crate::tfplugin::erased::Registry;
 struct Shared {
     sessions: Sessions,
     keyring: Arc<Keyring>,
+    recent: Arc<Recent>,
     #[cfg(feature = "aws")]
     aws: aws::Configured,
 }

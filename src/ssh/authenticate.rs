@@ -167,7 +167,9 @@ mod tests {
 
     #[tokio::test]
     async fn a_key_is_asked_for_without_its_private_half_and_another_logs_in_after_it() {
-        for (judge, known) in [((|_, _| Auth::Accept) as crate::ssh::testing::Judge, true), (|_, _| reject(&[MethodKind::PublicKey], false), false)] {
+        let judges: [(crate::ssh::testing::Judge, bool); 2] =
+            [(|_, _| Auth::Accept, true), (|_, _| reject(&[MethodKind::PublicKey], false), false)];
+        for (judge, known) in judges {
             let server = Server::with(judge, |_| ()).await;
             let mut trusted = handshake(connected(server.port()).await, &pinned(&server.host_key), LONG).await.ok().unwrap();
             assert_eq!(trusted.authorizes("tf", &key().public(), LONG).await, Ok(known));

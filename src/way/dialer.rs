@@ -46,6 +46,8 @@ pub(crate) struct Dialer<'a> {
     pub(crate) since: Option<Instant>,
     /// When the walk ends; absent: never.
     pub(crate) deadline: Option<Instant>,
+    /// Whether what is permitted may be on its way to the bastion: the next try is then to log in anew.
+    pub(crate) settling: bool,
 }
 
 /// Walks the legs up to a session; boxed, because a hop's session may need that of the hop before it.
@@ -58,6 +60,10 @@ impl Dialer<'_> {
         let lease = self.session(before, self.since).await?;
         match self.channel(&lease, leg, to).await {
             Ok(channel) => Ok(Stream::channel(channel, lease)),
+            Err(failure) if failure.cause == Cause::ForwardProhibited && self.settling => {
+                lease.retire();
+                Err(failure)
+            }
             // sshd reads permissions at the login: an older one may not know what is permitted now.
             Err(failure) if failure.cause == Cause::ForwardProhibited && lease.since < self.steps.began => {
                 let lease = self.session(before, Some(self.steps.began)).await?;

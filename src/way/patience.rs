@@ -116,7 +116,9 @@ impl Patience {
         let seconds = Duration::from_secs;
         match stage {
             // Those who failed together come back within the time that the session of the first one lingers.
-            Stage::Authenticate | Stage::Sync => (self.key_window, Backoff::new(REFUSAL_PAUSE, REFUSAL_PAUSE.saturating_add(LINGER), seconds(10))),
+            Stage::Authenticate | Stage::Sync => {
+                (self.key_window, Backoff::new(REFUSAL_PAUSE, REFUSAL_PAUSE.saturating_add(LINGER), seconds(10)))
+            }
             Stage::Login | Stage::Open => (self.open_window, Backoff::new(seconds(1), seconds(2), seconds(8))),
             _ => (self.reach_window, Backoff::new(Duration::from_millis(500), seconds(1), seconds(8))),
         }

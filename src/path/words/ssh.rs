@@ -136,7 +136,9 @@ impl Cause {
             ),
             Self::NotSynced => Words::new(
                 "The bastion does not work with the new keys yet",
-                format!("`{user}` can log in, and authorized_keys on {name} is an earlier version: it lacks the line that the new one ends with."),
+                format!(
+                    "`{user}` can log in, and authorized_keys on {name} is an earlier version: it lacks the line that the new one ends with."
+                ),
                 [
                     format!("the sync job on {name} has not run, or fails: see its log, and what `{user}`'s authorized_keys says there"),
                     "the bastion looks in another place: compare `bucket` and `prefix` with those of its sync job".to_owned(),
