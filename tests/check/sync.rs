@@ -130,6 +130,11 @@ async fn what_is_permitted_in_a_moment_is_waited_for_where_it_may_have_changed()
     let mut request = bench.request();
     assert_eq!(walk(&request, &Sessions::new()).await.unwrap_err().tries, 1, "nothing says that it may change");
     request.settling = true;
+    request.waits.key = Some(Duration::from_secs(7));
+    let diagnosis = walk(&request, &Sessions::new()).await.unwrap_err();
+    assert_eq!(diagnosis.tries, 2);
+    assert!(diagnosis.remedies()[0].contains("sync job"), "{diagnosis}");
+    request.waits.key = None;
     bench.lab.bastion.authorize_after(USER, &[&at(bench.lab.logical.port())], Duration::from_secs(3));
     let waits = Waits::default();
     proven(check(&request, &Sessions::new(), &waits, &CancellationToken::new()).await);

@@ -16,7 +16,8 @@ use crate::more::MORE;
 use crate::table::FAULTS;
 
 /// The tests of the causes that no fault makes: a lab cannot, or another test does.
-const ELSEWHERE: [(&str, &str, &str); 17] = [
+const ELSEWHERE: [(&str, &str, &str); 18] = [
+    ("sync/not-synced", "tests/check/sync.rs", "a_version_that_never_comes_is_not_proven_by_the_key_that_still_works"),
     ("handshake/penalised", "src/way/failure.rs", "what_no_lab_can_make_has_its_cause"),
     ("handshake/not-strict", "src/ssh/handshake.rs", "chacha20_needs_strict_key_exchange"),
     ("forward/shortage", "src/way/failure.rs", "what_no_lab_can_make_has_its_cause"),

@@ -22,6 +22,8 @@ pub struct Scene<'a> {
     pub public_key: Option<&'a PublicKey>,
     /// What was heard.
     pub heard: &'a Heard,
+    /// How often it was tried: a prohibited forward more than once where the bastion may have to learn what is permitted.
+    pub tries: u32,
 }
 
 impl Scene<'_> {

@@ -136,9 +136,7 @@ impl Cause {
             ),
             Self::NotSynced => Words::new(
                 "The bastion does not work with the new keys yet",
-                format!(
-                    "`{user}` can log in, and authorized_keys on {name} is an earlier version: it lacks the line that the new one ends with."
-                ),
+                format!("`{user}` can log in, and sshd does not know the key that the wanted version of its authorized_keys ends with."),
                 [
                     format!("the sync job on {name} has not run, or fails: see its log, and what `{user}`'s authorized_keys says there"),
                     "the bastion looks in another place: compare `bucket` and `prefix` with those of its sync job".to_owned(),
@@ -160,6 +158,12 @@ impl Cause {
         let peer = Peer::of(scene);
         let Peer { address: target, via, via_user: user, .. } = &peer;
         match self {
+            Self::ForwardProhibited if scene.tries > 1 => {
+                let mut words = Self::ForwardProhibited.forward_words(Scene { tries: 1, ..scene });
+                let late = format!("the object of `{user}` was changed lately, and {via} has not synced it: see its sync job's log");
+                words.remedies.insert(0, late);
+                words
+            }
             Self::ForwardProhibited => Words::new(
                 peer.pick(
                     "The bastion refuses to forward to the next one",
