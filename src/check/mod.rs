@@ -46,6 +46,10 @@ pub struct Request {
     /// `dial`, `login` and `open`), the first asks for both. A hop that is passed by needs its key, one at which the path ends only for
     /// `authenticate`.
     pub until: Option<Position>,
+    /// How long what can heal may take to, where the patience's windows are not right.
+    pub waits: Waits,
+    /// Whether the bastion may still have to learn what is permitted: then a forward that it prohibits is asked again, like a refused key.
+    pub settling: bool,
     /// A login to a hop counts only if it was made no earlier: sshd reads keys and permissions at the login, so an older session proves
     /// nothing of what was changed since. Absent: the walk's own beginning.
     pub since: Option<Instant>,
@@ -57,7 +61,46 @@ impl Request {
     /// The whole of a route within ten minutes, without any secret.
     #[must_use]
     pub fn new(route: Route) -> Self {
-        Self { route, keys: Vec::new(), postgres: Postgres::default(), timeout: TIMEOUT, until: None, since: None, admission: None }
+        Self {
+            route,
+            keys: Vec::new(),
+            postgres: Postgres::default(),
+            timeout: TIMEOUT,
+            until: None,
+            waits: Waits::default(),
+            settling: false,
+            since: None,
+            admission: None,
+        }
+    }
+}
+
+/// How long what comes into being by itself is waited for.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Waits {
+    /// Anything, where the patience's own window is shorter.
+    pub whole: Option<Duration>,
+    /// A name, a port, a machine behind a hop.
+    pub reach: Option<Duration>,
+    /// A key on its way to a bastion, and what it permits.
+    pub key: Option<Duration>,
+}
+
+impl Waits {
+    /// For anything, as long as this.
+    #[must_use]
+    pub const fn until(timeout: Duration) -> Self {
+        Self { whole: Some(timeout), reach: None, key: None }
+    }
+
+    fn extend(self, patience: &Patience) -> Patience {
+        let longer = |window: Duration| self.whole.map_or(window, |whole| window.max(whole));
+        Patience {
+            reach_window: self.reach.unwrap_or_else(|| longer(patience.reach_window)),
+            key_window: self.key.unwrap_or_else(|| longer(patience.key_window)),
+            open_window: longer(patience.open_window),
+            ..*patience
+        }
     }
 }
 

@@ -6,7 +6,9 @@ use tokio::time::Instant;
 use tokio_util::sync::CancellationToken;
 
 use crate::backoff::Backoff;
+use crate::path::cause::Cause;
 use crate::path::position::Position;
+use crate::path::stage::Stage;
 use crate::way::{Failing, Failure, Patience, Steps, dice};
 
 /// How long something is done, and what becomes of it: told to stop, out of time, or at its own end, which is tried again if it can heal.
@@ -14,6 +16,8 @@ pub(super) struct Persistence<'a> {
     pub(super) patience: &'a Patience,
     pub(super) steps: &'a Steps<'a>,
     pub(super) deadline: Option<Instant>,
+    /// Whether what is permitted may be on its way to the bastion.
+    pub(super) settling: bool,
 }
 
 impl Persistence<'_> {
@@ -41,10 +45,12 @@ impl Persistence<'_> {
             };
             let at = failure.at;
             let Failing { tries, since, .. } = self.steps.tell(&failure);
-            if !failure.cause.heals() {
+            let settles = self.settling && failure.cause == Cause::ForwardProhibited;
+            if !failure.cause.heals() && !settles {
                 return Err(failure);
             }
-            let (window, fresh) = self.patience.healing(at.stage);
+            // What is permitted arrives with the key.
+            let (window, fresh) = self.patience.healing(if settles { Stage::Authenticate } else { at.stage });
             let (_, backoff) = match pauses.take() {
                 Some((last, backoff)) if last == at => pauses.insert((at, backoff)),
                 _ => pauses.insert((at, fresh)),

@@ -38,8 +38,19 @@ pub async fn scan(
     let door = Door::new(admission);
     let (sessions, deadline) = (Sessions::new(), steps.began.checked_add(within));
     let (route, steps, patience) = (&route, &steps, &patience);
-    let dialer = Dialer { route, keys: &[], sessions: &sessions, lane: Lane::CHECKS, patience, steps, door: &door, since: None, deadline };
-    let persistence = Persistence { patience, steps, deadline };
+    let dialer = Dialer {
+        route,
+        keys: &[],
+        sessions: &sessions,
+        lane: Lane::CHECKS,
+        patience,
+        steps,
+        door: &door,
+        since: None,
+        deadline,
+        settling: false,
+    };
+    let persistence = Persistence { patience, steps, deadline, settling: false };
     let scanned = persistence.run(within, cancelled, || attempt(&dialer, at)).await;
     scanned.map_err(|failure| steps.failed(failure, |_| None))
 }

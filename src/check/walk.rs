@@ -17,7 +17,7 @@ use crate::way::{Dialer, Door, Failure, Lane, Patience, Sessions, Steps};
 /// One walk over one route.
 pub(super) struct Walk<'a> {
     pub(super) request: &'a Request,
-    pub(super) patience: &'a Patience,
+    pub(super) patience: Patience,
     sessions: &'a Sessions,
     pub(super) steps: Steps<'a>,
     door: Door,
@@ -25,10 +25,11 @@ pub(super) struct Walk<'a> {
 }
 
 impl<'a> Walk<'a> {
-    pub(super) fn new(request: &'a Request, patience: &'a Patience, sessions: &'a Sessions, observer: &'a dyn Observer) -> Self {
+    pub(super) fn new(request: &'a Request, patience: &Patience, sessions: &'a Sessions, observer: &'a dyn Observer) -> Self {
         let steps = Steps::new(&request.route, observer);
         let deadline = steps.began.checked_add(request.timeout);
         let door = Door::new(request.admission.clone());
+        let patience = request.waits.extend(patience);
         Self { request, patience, sessions, steps, door, deadline }
     }
 
@@ -38,7 +39,8 @@ impl<'a> Walk<'a> {
         cancelled: &CancellationToken,
         attempt: impl Fn() -> F,
     ) -> Result<T, Box<Diagnosis>> {
-        let persistence = Persistence { patience: self.patience, steps: &self.steps, deadline: self.deadline };
+        let persistence =
+            Persistence { patience: &self.patience, steps: &self.steps, deadline: self.deadline, settling: self.request.settling };
         persistence.run(self.request.timeout, cancelled, attempt).await.map_err(|failure| self.failed(failure))
     }
 
@@ -56,11 +58,12 @@ impl<'a> Walk<'a> {
             keys: &self.request.keys,
             sessions: self.sessions,
             lane: Lane::CHECKS,
-            patience: self.patience,
+            patience: &self.patience,
             steps: &self.steps,
             door: &self.door,
             since: Some(self.request.since.map_or(self.steps.began, Instant::from_std)),
             deadline: self.deadline,
+            settling: self.request.settling,
         }
     }
 

@@ -73,7 +73,7 @@ impl Exit {
             (_, Stage::Configure) => Self::Usage,
             (_, Stage::Admit | Stage::Resolve | Stage::Connect) => Self::Reach,
             (_, Stage::Handshake | Stage::HostKey) => Self::Trust,
-            (_, Stage::Authenticate) => Self::Authenticate,
+            (_, Stage::Authenticate | Stage::Sync) => Self::Authenticate,
             (_, Stage::Forward | Stage::Dial | Stage::Hold) => Self::Forward,
             (_, Stage::Tls) => Self::Tls,
             (_, Stage::Login | Stage::Open) => Self::Login,

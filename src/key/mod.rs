@@ -1,11 +1,13 @@
 //! Keys: parse, generate, fingerprint, encrypt, and the authorized_keys line. Pure: no I/O, no tokio.
 
 mod authorized;
+mod canary;
 mod pem;
 mod private;
 mod public;
 
 pub use authorized::{PermitOpenError, authorized_keys_line};
+pub use canary::{KeysVersion, KeysVersionError, canary};
 pub use private::{KeyError, MIN_RSA_BITS, PrivateKey, is_encrypted, public_half};
 pub(crate) use public::is_key_name;
 pub use public::{PublicKey, PublicKeyError};

@@ -63,6 +63,20 @@ impl PublicKey {
         self.data.rsa().map(ssh_key::public::RsaPublicKey::key_size)
     }
 
+    /// The key of a point on the curve, in its 32 bytes (RFC 8709, 4).
+    pub(super) fn from_ed25519(point: &[u8; 32]) -> Result<Self, PublicKeyError> {
+        Self::from_russh(&ssh_key::PublicKey::from(ssh_key::public::Ed25519PublicKey(*point)))
+    }
+
+    /// That point, if it is an ed25519 key.
+    pub(super) fn ed25519(&self) -> Option<[u8; 32]> {
+        self.data.ed25519().map(|key| key.0)
+    }
+
+    pub(crate) fn as_russh(&self) -> ssh_key::PublicKey {
+        self.data.clone().into()
+    }
+
     pub(crate) fn from_russh(key: &ssh_key::PublicKey) -> Result<Self, PublicKeyError> {
         let blob = key.to_bytes().map_err(|_| PublicKeyError::Damaged)?;
         Self::from_blob(&blob)

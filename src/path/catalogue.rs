@@ -62,6 +62,7 @@ fn way_examples(key: &PublicKey) -> Vec<Cause> {
         Cause::SecondFactor,
         Cause::AuthenticateClosed,
         Cause::AuthenticateSilent,
+        Cause::NotSynced,
         Cause::ForwardProhibited,
         Cause::ForwardShortage,
         Cause::SessionLost,

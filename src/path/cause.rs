@@ -107,6 +107,8 @@ pub enum Cause {
     AuthenticateClosed,
     /// Silence while authenticating.
     AuthenticateSilent,
+    /// The login works, with an earlier version of its keys.
+    NotSynced,
     /// `administratively prohibited`: five candidates, one wire.
     ForwardProhibited,
     /// The bastion has no resources for another channel.
@@ -248,6 +250,7 @@ impl Cause {
             Self::KeyRefused | Self::PublicKeyNotOffered | Self::SecondFactor | Self::AuthenticateClosed | Self::AuthenticateSilent => {
                 Stage::Authenticate
             }
+            Self::NotSynced => Stage::Sync,
             Self::ForwardProhibited | Self::ForwardShortage | Self::SessionLost => Stage::Forward,
             Self::DialNameUnknown
             | Self::DialResolverSilent
@@ -329,6 +332,7 @@ impl Cause {
         matches!(
             self,
             Self::AddressUnknown
+                | Self::NameNotFound
                 | Self::ResolverFailed
                 | Self::ResolverSilent
                 | Self::ConnectRefused
@@ -338,7 +342,10 @@ impl Cause {
                 | Self::Penalised
                 | Self::HandshakeClosed
                 | Self::KeyRefused
+                | Self::NotSynced
                 | Self::SessionLost
+                | Self::DialNameUnknown
+                | Self::DialRefused
                 | Self::TooManyConnections
                 | Self::NotAccepting
         )
@@ -376,6 +383,7 @@ impl Cause {
             Self::PublicKeyNotOffered => "public-key-not-offered",
             Self::SecondFactor => "second-factor",
             Self::HandshakeClosed | Self::AuthenticateClosed | Self::DialClosed | Self::PostgresClosed => "closed",
+            Self::NotSynced => "not-synced",
             Self::ForwardProhibited => "prohibited",
             Self::ForwardShortage => "shortage",
             Self::SessionLost => "session-lost",

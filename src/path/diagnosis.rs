@@ -85,7 +85,7 @@ impl Diagnosis {
     }
 
     fn scene(&self) -> Scene<'_> {
-        Scene { route: &self.route, leg: self.at.leg, public_key: self.public_key.as_ref(), heard: &self.heard }
+        Scene { route: &self.route, leg: self.at.leg, public_key: self.public_key.as_ref(), heard: &self.heard, tries: self.tries }
     }
 
     fn heard_line(&self, economy: Economy) -> String {

@@ -139,11 +139,7 @@ fn nodes(route: &Route) -> Vec<Node> {
     for (leg, hop) in route.hops.iter().enumerate() {
         nodes.push(Node { label: hop.at.to_string(), last: Position::new(leg, Stage::HostKey), reached: recognised(hop) });
         let user = hop.user.iter();
-        nodes.extend(user.map(|user| Node {
-            label: format!("user {user}"),
-            last: Position::new(leg, Stage::Authenticate),
-            reached: "accepted",
-        }));
+        nodes.extend(user.map(|user| Node { label: format!("user {user}"), last: Position::new(leg, Stage::Sync), reached: "accepted" }));
     }
     let leg = route.hops.len();
     if let Some(target) = &route.target {
@@ -199,6 +195,7 @@ const fn broken(stage: Stage) -> &'static str {
         Stage::Handshake => "no SSH session",
         Stage::HostKey => "host key refused",
         Stage::Authenticate | Stage::Login => "refused",
+        Stage::Sync => "not synced",
         Stage::Forward => "forwarding refused",
         Stage::Tls => "no TLS",
         Stage::Open => "not opened",

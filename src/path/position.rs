@@ -36,11 +36,12 @@ impl Position {
             Stage::Handshake => 6,
             Stage::HostKey => 7,
             Stage::Authenticate => 8,
-            Stage::Tls => 9,
-            Stage::Login => 10,
-            Stage::Open => 11,
-            Stage::Ready => 12,
-            Stage::Hold => 13,
+            Stage::Sync => 9,
+            Stage::Tls => 10,
+            Stage::Login => 11,
+            Stage::Open => 12,
+            Stage::Ready => 13,
+            Stage::Hold => 14,
         }
     }
 }

@@ -7,7 +7,7 @@ use std::str::FromStr;
 
 use super::position::Position;
 use super::stage::Stage;
-use crate::key::HostKeys;
+use crate::key::{HostKeys, PublicKey};
 
 /// A DNS name or an IP address. No scheme, no port, no brackets.
 #[derive(Clone, Debug, PartialEq, Eq, Hash)]
@@ -191,19 +191,21 @@ pub struct Hop {
     pub user: Option<String>,
     /// Which host keys are taken for this server's.
     pub host_keys: HostKeys,
+    /// The canary of the version of the login's keys that the server is to work with; `None` where that is not asked.
+    pub canary: Option<PublicKey>,
 }
 
 impl Hop {
     /// A server on which somebody logs in.
     #[must_use]
     pub fn new(at: Address, user: impl Into<String>, host_keys: HostKeys) -> Self {
-        Self { at, user: Some(user.into()), host_keys }
+        Self { at, user: Some(user.into()), host_keys, canary: None }
     }
 
     /// A server on which nobody logs in: its host keys are all that is looked at.
     #[must_use]
     pub const fn without_login(at: Address, host_keys: HostKeys) -> Self {
-        Self { at, user: None, host_keys }
+        Self { at, user: None, host_keys, canary: None }
     }
 }
 
@@ -318,7 +320,7 @@ impl Route {
         let leg = match stage {
             Stage::Configure | Stage::Admit | Stage::Resolve | Stage::Connect => Some(0),
             Stage::Forward | Stage::Dial => target.or(last_hop).filter(|leg| *leg > 0),
-            Stage::Handshake | Stage::HostKey | Stage::Authenticate => last_hop,
+            Stage::Handshake | Stage::HostKey | Stage::Authenticate | Stage::Sync => last_hop,
             Stage::Tls | Stage::Login | Stage::Open | Stage::Ready => postgres,
             Stage::Hold => target.or(last_hop),
         };

@@ -6,7 +6,7 @@ use std::str::FromStr;
 /// A kind of stage. Stages are not ordered, [positions](super::position::Position) are: a path has a `HostKey` for each of its hops.
 ///
 /// A leg that is reached from the vantage has `Resolve` and `Connect`, one that is reached through a hop `Forward` and `Dial`. An SSH
-/// server goes on with `Handshake` to `Authenticate`, a database with `Tls` to `Ready`.
+/// server goes on with `Handshake` to `Sync`, a database with `Tls` to `Ready`.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 #[non_exhaustive]
 pub enum Stage {
@@ -24,6 +24,8 @@ pub enum Stage {
     HostKey,
     /// sshd accepts the user's key.
     Authenticate,
+    /// sshd works with the wanted version of the login's keys.
+    Sync,
     /// The hop before permits a direct-tcpip channel to it.
     Forward,
     /// The hop before reaches it.
@@ -42,7 +44,7 @@ pub enum Stage {
 
 impl Stage {
     /// All stages, in the order of a walk through one hop.
-    pub const ALL: [Self; 14] = [
+    pub const ALL: [Self; 15] = [
         Self::Configure,
         Self::Admit,
         Self::Resolve,
@@ -50,6 +52,7 @@ impl Stage {
         Self::Handshake,
         Self::HostKey,
         Self::Authenticate,
+        Self::Sync,
         Self::Forward,
         Self::Dial,
         Self::Tls,
@@ -70,6 +73,7 @@ impl Stage {
             Self::Handshake => "handshake",
             Self::HostKey => "host_key",
             Self::Authenticate => "authenticate",
+            Self::Sync => "sync",
             Self::Forward => "forward",
             Self::Dial => "dial",
             Self::Tls => "tls",

@@ -6,11 +6,13 @@ mod parting;
 mod schema;
 
 use std::collections::BTreeSet;
+use std::sync::Arc;
 use std::time::Duration;
 
 use self::arguments::Arguments;
 use self::memory::Memory;
 use super::aws::{Configured, interruptible, refused};
+use super::recent::Recent;
 use super::{Shared, fault};
 use crate::aws::authorized_keys::{
     AuthorizedKeys, BucketName, Claim, Found, Held, Left, ObjectKey, PREFIX, Seen, Stranger, Wanted, unreadable,
@@ -48,6 +50,8 @@ model! {
         pub adopt: Attr<bool>,
         /// Whose the object is.
         pub owner: Attr<String>,
+        /// Whether a canary ends the text.
+        pub canary: Attr<bool>,
         /// Whose bucket it is.
         pub expected_bucket_owner: Attr<String>,
         /// The object's key.
@@ -58,6 +62,8 @@ model! {
         pub version_id: Attr<String>,
         /// The lines of the object's text.
         pub authorized_keys: Attr<String>,
+        /// The login and its canary.
+        pub version: Attr<String>,
         /// Which of the owner's resources this is.
         pub claim_id: Attr<String>,
     }
@@ -66,11 +72,12 @@ model! {
 /// The resource.
 pub(super) struct AuthorizedKeysResource {
     account: Configured,
+    recent: Arc<Recent>,
 }
 
 impl AuthorizedKeysResource {
     pub(super) fn new(shared: &Shared) -> Self {
-        Self { account: shared.aws.clone() }
+        Self { account: shared.aws.clone(), recent: Arc::clone(&shared.recent) }
     }
 }
 
@@ -120,6 +127,27 @@ impl Model {
 }
 
 impl Model {
+    /// The text to be written, and what it is known by.
+    fn plan_text(&mut self, arguments: Option<&Arguments>) {
+        self.authorized_keys = arguments.map_or(Attr::Unknown, |arguments| Attr::Known(arguments.content.as_str().to_owned()));
+        self.version = match arguments {
+            Some(arguments) => arguments.version().map_or(Attr::Null, |version| Attr::Known(version.to_string())),
+            None if self.canary == Attr::Known(false) => Attr::Null,
+            None => Attr::Unknown,
+        };
+    }
+
+    /// Whether the object has to be written.
+    fn rewrites(&self, change: &Change<Self>, memory: &Memory) -> bool {
+        let Some(prior) = &change.prior else { return true };
+        let other_key = match &change.config.kms_key_id {
+            Attr::Null => memory.kms_given,
+            given => *given != prior.kms_key_id,
+        };
+        let other_text = self.authorized_keys != prior.authorized_keys;
+        self.id != prior.id || other_text || self.owner != prior.owner || other_key || memory.drifted()
+    }
+
     /// The claim to be written: what is known of it, and the rest drawn.
     fn claim_or_draw(&self, owner: Option<Owner>) -> Option<Claim> {
         let drawn = Claim::draw(owner).ok()?;
@@ -146,31 +174,29 @@ impl Resource for AuthorizedKeysResource {
 
     async fn plan(&self, _call: &Call<Model>, change: Change<Model>) -> Result<Planned<Model>, Diagnostics> {
         let mut diagnostics = Diagnostics::new();
-        let mut model = change.proposed;
+        let mut model = change.proposed.clone();
         if change.config.prefix.is_null() {
             model.prefix = Attr::Known(PREFIX.to_owned());
         }
-        let arguments = Arguments::parse(&change.config, &mut diagnostics);
+        let mut arguments = Arguments::parse(&change.config, &mut diagnostics);
         if diagnostics.has_errors() {
             return Err(diagnostics);
         }
         (model.key, model.id) = arguments::place(&change.config);
-        model.authorized_keys = arguments.map_or(Attr::Unknown, |arguments| Attr::Known(arguments.content.as_str().to_owned()));
         let memory = Memory::of(&change.private);
         model.owner = planned_owner(&change.config, change.prior.as_ref());
-        let rewritten = match &change.prior {
-            None => true,
-            Some(prior) => {
-                let elsewhere = model.id != prior.id;
-                let other_text = model.authorized_keys != prior.authorized_keys;
-                let other_owner = model.owner != prior.owner;
-                let other_key = match &change.config.kms_key_id {
-                    Attr::Null => memory.kms_given,
-                    given => *given != prior.kms_key_id,
-                };
-                elsewhere || other_text || other_owner || other_key || memory.drifted()
+        model.canary = change.config.canary.clone().or(true);
+        if change.prior.as_ref().is_some_and(|prior| prior.canary.is_null()) && change.config.canary.is_null() {
+            // What an earlier version wrote stays as it is until it is written for another reason.
+            let plain = Model { canary: Attr::Known(false), ..change.config.clone() };
+            let plain = Arguments::parse(&plain, &mut diagnostics);
+            model.plan_text(plain.as_ref());
+            if !model.rewrites(&change, &memory) {
+                (model.canary, arguments) = (Attr::Null, plain);
             }
-        };
+        }
+        model.plan_text(arguments.as_ref());
+        let rewritten = model.rewrites(&change, &memory);
         if rewritten {
             (model.etag, model.version_id) = (Attr::Unknown, Attr::Unknown);
             if change.config.kms_key_id.is_null() {
@@ -182,6 +208,9 @@ impl Resource for AuthorizedKeysResource {
                     *drawn = Attr::Unknown;
                 }
             }
+        }
+        if rewritten && model.canary == Attr::Known(false) {
+            diagnostics.append(parting::no_canary());
         }
         // Not at validate: Terraform validates twice a plan, and shows each warning as often.
         arguments::advise(&change.config, &mut diagnostics);
@@ -260,6 +289,7 @@ impl Resource for AuthorizedKeysResource {
             );
         }
         let text = |text: &str| Attr::Known(text.to_owned());
+        let canary = found.as_ref().is_some_and(|found| found.canary);
         let targets = found.as_ref().map(|found| found.permit_open.iter().map(|target| text(target)).collect::<BTreeSet<_>>());
         let keys = found.map(|found| found.keys.iter().map(|key| text(&key.to_string())).collect());
         let mut model = Model {
@@ -271,6 +301,7 @@ impl Resource for AuthorizedKeysResource {
             prefix: text(key.prefix().as_str()),
             kms_key_id: there.seen.kms_key.clone().map_or(Attr::Null, Attr::Known),
             key: text(&key.to_string()),
+            canary: if canary { Attr::Known(true) } else { Attr::Null },
             authorized_keys: Attr::Known(there.lines),
             ..Model::default()
         };
@@ -312,7 +343,7 @@ impl AuthorizedKeysResource {
             model.version_id = prior.version_id.clone();
             return Applied::Done(Kept { model, private: apply.private }, diagnostics);
         }
-        let Some(claim) = model.claim_or_draw(arguments.owner) else {
+        let Some(claim) = model.claim_or_draw(arguments.owner.clone()) else {
             return Applied::Nothing(fault("the system gives no random numbers"));
         };
         let stranger = if model.adopt.known() == Some(&true) { Stranger::Adopt } else { Stranger::Respect };
@@ -328,9 +359,10 @@ impl AuthorizedKeysResource {
             Ok(seen) => seen,
             Err(refusal) => return Applied::Nothing(told(&refusal)),
         };
+        self.recent.wrote(arguments.user());
         (model.key, model.id) = (key, id);
         (model.owner, model.claim_id) = (Attr::Known(claim.owner.to_string()), Attr::Known(claim.id.to_string()));
-        model.authorized_keys = Attr::Known(content.as_str().to_owned());
+        model.plan_text(Some(&arguments));
         model.note(&seen);
         if model.kms_key_id.is_null() {
             model.kms_key_id = seen.kms_key.clone().map_or(Attr::Null, Attr::Known);

@@ -9,9 +9,11 @@ mod config;
 mod functions;
 mod host_keys;
 mod keyring;
+mod keys;
 mod postgres_check;
 mod postgres_connection;
 mod postgres_path;
+mod recent;
 #[cfg(feature = "aws")]
 mod security_group_rules;
 mod ssh_tunnel;
@@ -23,6 +25,7 @@ mod walk;
 use std::sync::Arc;
 
 use self::keyring::Keyring;
+use self::recent::Recent;
 use crate::check::Sessions;
 use crate::path::diagnosis::Diagnosis;
 use crate::tfplugin::attribute_path::AttributePath;
@@ -34,6 +37,7 @@ use crate::tfplugin::erased::Registry;
 struct Shared {
     sessions: Sessions,
     keyring: Arc<Keyring>,
+    recent: Arc<Recent>,
     #[cfg(feature = "aws")]
     aws: aws::Configured,
 }

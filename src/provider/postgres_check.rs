@@ -5,7 +5,7 @@ mod schema;
 use std::collections::BTreeSet;
 use std::time::Duration;
 
-use super::postgres_path::{Arguments, NOTHING, Wanted};
+use super::postgres_path::{Arguments, NOTHING, Wait, Wanted};
 use super::tunnel::TunnelModel;
 use super::tunnel_key::{KeyNames, TunnelKey};
 use super::walk::{self, Hop};
@@ -20,6 +20,7 @@ use crate::tfplugin::diagnostic::Diagnostics;
 use crate::tfplugin::kind::{Call, DataSource};
 use crate::tfplugin::model::{Attr, model};
 use crate::tfplugin::schema::Schema;
+use crate::tfplugin::value::Value;
 
 model! {
     /// The data source's configuration and result.
@@ -48,6 +49,8 @@ model! {
         pub ssh_passphrase: Attr<Secret<String>>,
         /// The tunnel's private key, where it was supplied.
         pub ssh_private_key: Attr<Secret<String>>,
+        /// The version of the bastion's key object.
+        pub keys: Attr<Value>,
         /// What to prove.
         pub verify: Attr<Verify>,
         /// Whether the path is proven.
@@ -58,6 +61,12 @@ model! {
         pub code: Attr<String>,
         /// One line.
         pub summary: Attr<String>,
+        /// What that means.
+        pub means: Attr<String>,
+        /// What was heard of it.
+        pub heard: Attr<String>,
+        /// All of it, drawn.
+        pub report: Attr<String>,
         /// What to change, the likeliest first.
         pub remedies: Attr<Vec<Attr<String>>>,
         /// The stages that were walked.
@@ -72,6 +81,8 @@ model! {
     pub struct Verify {
         /// Bounds the check.
         pub timeout: Attr<String>,
+        /// How long what comes into being by itself is waited for.
+        pub wait: Attr<Wait>,
         /// Ready for logical replication.
         pub replication: Attr<bool>,
         /// This publication exists.
@@ -99,6 +110,7 @@ impl Model {
             Attr::Null => Attr::Known(NOTHING),
             given => given.as_ref().map(|verify| Wanted {
                 timeout: &verify.timeout,
+                wait: &verify.wait,
                 replication: &verify.replication,
                 publication: &verify.publication,
                 tables: &verify.tables,
@@ -117,6 +129,7 @@ impl Model {
             sslkey: &self.sslkey,
             sslkey_name: "sslkey",
             key: TunnelKey { names: &KEY_NAMES, tunnel, passphrase, private_key },
+            keys: &self.keys,
             verify,
             default_timeout: DEFAULT_TIMEOUT,
         }
@@ -170,7 +183,7 @@ impl DataSource for PostgresCheck {
         match verdict {
             Ok(report) => {
                 model.ok = Attr::Known(true);
-                model.summary = PROVEN.into();
+                (model.summary, model.report) = (PROVEN.into(), PROVEN.into());
                 model.remedies = Attr::Known(Vec::new());
                 model.server_version = Attr::Known(report.server_version().unwrap_or_default().to_owned());
             }
@@ -183,6 +196,9 @@ impl DataSource for PostgresCheck {
                 model.failed_stage = diagnosis.stage().name().into();
                 model.code = Attr::Known(diagnosis.code());
                 model.summary = diagnosis.summary().into();
+                model.means = Attr::Known(diagnosis.means());
+                model.heard = Attr::Known(diagnosis.heard.to_string());
+                model.report = Attr::Known(format!("{}\n\n{diagnosis}", diagnosis.summary()));
                 model.remedies = Attr::Known(diagnosis.remedies().into_iter().map(Attr::Known).collect());
             }
         }

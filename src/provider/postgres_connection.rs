@@ -8,7 +8,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::time::Duration;
 
 use super::Shared;
-use super::postgres_path::{Arguments, NOTHING, Wanted};
+use super::postgres_path::{Arguments, NOTHING, Wait, Wanted};
 use super::tunnel::TunnelModel;
 use super::tunnel_key::{KeyNames, TunnelKey};
 use super::walk::Hop;
@@ -20,6 +20,7 @@ use crate::tfplugin::diagnostic::Diagnostics;
 use crate::tfplugin::kind::{Applied, Apply, Call, Change, Kept, Planned, Private, Resource};
 use crate::tfplugin::model::{Attr, model};
 use crate::tfplugin::schema::Schema;
+use crate::tfplugin::value::Value;
 
 model! {
     /// The resource's configuration and state.
@@ -54,6 +55,8 @@ model! {
         pub ssh_passphrase_wo: Attr<Secret<String>>,
         /// The tunnel's private key, where it was supplied.
         pub ssh_private_key_wo: Attr<Secret<String>>,
+        /// The version of the bastion's key object.
+        pub keys: Attr<Value>,
         /// What to prove.
         pub verify: Attr<Verify>,
         /// Any change proves again.
@@ -72,6 +75,8 @@ model! {
         pub enabled: Attr<bool>,
         /// Bounds the check.
         pub timeout: Attr<String>,
+        /// How long what comes into being by itself is waited for.
+        pub wait: Attr<Wait>,
         /// Ready for logical replication.
         pub replication: Attr<bool>,
         /// This publication exists.
@@ -97,6 +102,7 @@ impl Model {
             Attr::Null => Attr::Known(NOTHING),
             given => given.as_ref().map(|verify| Wanted {
                 timeout: &verify.timeout,
+                wait: &verify.wait,
                 replication: &verify.replication,
                 publication: &verify.publication,
                 tables: &verify.tables,
@@ -114,6 +120,7 @@ impl Model {
             sslkey: &self.sslkey_wo,
             sslkey_name: "sslkey_wo",
             key: self.tunnel_key(),
+            keys: &self.keys,
             verify,
             default_timeout: DEFAULT_TIMEOUT,
         }
@@ -155,6 +162,7 @@ fn evidence(model: &Model) -> Model {
     evidence.verify = Attr::Known(Verify {
         enabled: if verify.enabled.is_null() { Attr::Known(true) } else { verify.enabled },
         timeout: Attr::Null,
+        wait: Attr::Null,
         replication: or_false(verify.replication),
         publication: verify.publication,
         tables: verify.tables,
@@ -246,7 +254,7 @@ impl PostgresConnection {
         }
         // Plan leaves them unknown exactly when the proof in state does not stand any more.
         if model.server_version.is_unknown() || model.path.is_unknown() {
-            match prove::prove(&self.shared, &call.cancelled, &model).await {
+            match prove::prove(&self.shared, &call.cancelled, &model, apply.prior.as_ref()).await {
                 Ok(report) => {
                     model.server_version = Attr::Known(report.server_version().unwrap_or_default().to_owned());
                     model.path = Hop::all(report.path);

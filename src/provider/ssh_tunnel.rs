@@ -1,6 +1,6 @@
 //! `ephemeral "bastion_ssh_tunnel"`: a port of this machine that leads through a bastion while Terraform runs.
 
-use std::collections::HashMap;
+use std::collections::{BTreeMap, HashMap};
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
@@ -8,8 +8,8 @@ use std::time::Duration;
 use super::admit;
 use super::tunnel::{self, TunnelModel, sentence};
 use super::tunnel_key::{KeyNames, TunnelKey};
-use super::{Shared, fault, of_diagnosis, walk};
-use crate::check::{Request, TunnelError, open_tunnel};
+use super::{Shared, fault, keys, of_diagnosis, walk};
+use crate::check::{Request, TunnelError, Waits, open_tunnel};
 use crate::path::cause::Cause;
 use crate::path::diagnosis::Diagnosis;
 use crate::path::duration;
@@ -19,7 +19,8 @@ use crate::tfplugin::attribute_path::AttributePath;
 use crate::tfplugin::diagnostic::Diagnostics;
 use crate::tfplugin::kind::{Call, Ephemeral, Opened, Private};
 use crate::tfplugin::model::{Attr, model};
-use crate::tfplugin::schema::{Attribute, Schema, nested_single, number, string};
+use crate::tfplugin::schema::{Attribute, Schema, Type, map_of, nested_single, number, string};
+use crate::tfplugin::value::Value;
 use crate::way::Tunnel;
 
 model! {
@@ -31,6 +32,10 @@ model! {
         pub passphrase: Attr<Secret<String>>,
         /// The tunnel's private key, where it was supplied.
         pub private_key: Attr<Secret<String>>,
+        /// The version of the bastion's key object.
+        pub keys: Attr<Value>,
+        /// Any of them unknown: it is not opened yet.
+        pub triggers: Attr<BTreeMap<String, Attr<String>>>,
         /// Where the tunnel leads, as the bastion sees it.
         pub remote_host: Attr<String>,
         /// Its port.
@@ -55,17 +60,19 @@ impl Model {
     }
 
     /// Where it leads and how patiently it is opened, if all of it is known and right.
-    fn target(&self, diagnostics: &mut Diagnostics) -> Option<(Address, Duration)> {
+    fn target(&self, diagnostics: &mut Diagnostics) -> Option<(Address, Duration, Waits)> {
         let host = tunnel::host(&self.remote_host, &AttributePath::of("remote_host"), diagnostics);
         let port = tunnel::port(&self.remote_port, Port::POSTGRES, &AttributePath::of("remote_port"), diagnostics);
-        Some((Address::new(host?, port?), self.patience(diagnostics)?))
+        let (timeout, waits) = self.patience(diagnostics)?;
+        Some((Address::new(host?, port?), timeout, waits))
     }
 
-    fn patience(&self, diagnostics: &mut Diagnostics) -> Option<Duration> {
+    fn patience(&self, diagnostics: &mut Diagnostics) -> Option<(Duration, Waits)> {
         match &self.timeout {
-            Attr::Null => Some(DEFAULT_TIMEOUT),
+            Attr::Null => Some((DEFAULT_TIMEOUT, Waits::default())),
             Attr::Unknown => None,
             Attr::Known(text) => duration::parse(text)
+                .map(|timeout| (timeout, Waits::until(timeout)))
                 .map_err(|error| diagnostics.error(AttributePath::of("timeout"), "The timeout is not a duration", sentence(&error)))
                 .ok(),
         }
@@ -79,14 +86,16 @@ impl Model {
         let admit = self.ssh_tunnel.known().map_or(&Attr::Null, |tunnel| &tunnel.admit);
         let admission = admit::admission(shared, admit, &AttributePath::of("ssh_tunnel").attribute("admit"));
         let admission = admission.map_err(|wrong| diagnostics.append(wrong)).ok().flatten();
+        keys::judge(&self.keys, hop.as_ref(), &mut diagnostics);
+        let hop = hop.map(|hop| keys::demand(&self.keys, hop, &mut diagnostics));
         if diagnostics.has_errors() {
             return Err(named(diagnostics));
         }
-        let (Some((to, timeout)), Some(hop)) = (target, hop) else {
+        let (Some((to, timeout, waits)), Some(hop)) = (target, hop) else {
             return Err(fault("a tunnel was to be opened with unknown values"));
         };
         let key = self.tunnel_key().open(&shared.keyring).await?;
-        Ok(Request { keys: key.into_iter().collect(), timeout, admission, ..Request::new(Route::new(vec![hop], Target::Tcp(to))) })
+        Ok(Request { keys: key.into_iter().collect(), timeout, waits, admission, ..Request::new(Route::new(vec![hop], Target::Tcp(to))) })
     }
 }
 
@@ -127,6 +136,13 @@ impl Ephemeral for SshTunnel {
                 ),
                 secret("passphrase", "Opens the tunnel's private key. Nothing here is kept, so an ephemeral value can be given."),
                 secret("private_key", "The tunnel's private key, where it was supplied and so is not in the tunnel object."),
+                keys::attribute(),
+                Attribute::optional(
+                    "triggers",
+                    map_of(Type::String),
+                    "What has to be there first: while any of these is unknown, a plan does not open the tunnel. For example the ETag of the \
+                     bastion's key object, so that a plan that is to write that object does not wait for it.",
+                ),
                 Attribute::required("remote_host", string(), "Where the tunnel leads, as the bastion sees it."),
                 Attribute::optional("remote_port", number(), "Its port. Default `5432`."),
                 Attribute::optional(

@@ -3,19 +3,32 @@
 use std::sync::Arc;
 use std::time::Duration;
 
-use russh::MethodSet;
 use russh::client::{AuthResult, Handle};
+use russh::keys::agent::AgentIdentity;
 use russh::keys::ssh_key::HashAlg;
 use russh::keys::{PrivateKeyWithHashAlg, ssh_key};
+use russh::{MethodSet, SendError, Signer};
 use tokio::time::timeout;
 
 use super::client::{Client, Events, words};
 use super::error::AuthenticateError;
 use super::handshake::Trusted;
 use super::session::Session;
-use crate::key::PrivateKey;
+use crate::key::{PrivateKey, PublicKey};
 
 impl Trusted {
+    /// Whether a login may use a key, without a signature and so without its private half (RFC 4252, 7: sshd answers USERAUTH_PK_OK if its
+    /// authorized_keys has it). A refusal counts towards MaxAuthTries.
+    ///
+    /// # Errors
+    ///
+    /// [`AuthenticateError`]; [`TooManyTries`](AuthenticateError::TooManyTries) if the refusal was one too many.
+    pub async fn authorizes(&mut self, user: &str, key: &PublicKey, within: Duration) -> Result<bool, AuthenticateError> {
+        let Self { handle, events, .. } = self;
+        let asked = timeout(within, ask(handle, events, user, key)).await;
+        asked.unwrap_or(Err(AuthenticateError::Silent))
+    }
+
     /// Logs in with a public key. RSA keys sign with SHA-512, and with SHA-256 where that is refused; never with SHA-1.
     ///
     /// # Errors
@@ -55,6 +68,37 @@ async fn log_in(handle: &mut Handle<Client>, events: &Events, user: &str, key: &
         }
     }
     Err(AuthenticateError::Denied { methods: refused })
+}
+
+async fn ask(handle: &mut Handle<Client>, events: &Events, user: &str, key: &PublicKey) -> Result<bool, AuthenticateError> {
+    match handle.authenticate_publickey_with(user, key.as_russh(), None, &mut Unsigned).await {
+        Err(Answer::Authorized) => Ok(true),
+        Ok(AuthResult::Failure { remaining_methods, .. }) if !remaining_methods.is_empty() => Ok(false),
+        Ok(_) | Err(Answer::Gone) => Err(ended(handle, events).await),
+    }
+}
+
+/// Has no private key. russh asks for a signature once the server has said that the key would do: that is all there is to know.
+struct Unsigned;
+
+/// How a question without a signature ends.
+enum Answer {
+    Authorized,
+    Gone,
+}
+
+impl From<SendError> for Answer {
+    fn from(_: SendError) -> Self {
+        Self::Gone
+    }
+}
+
+impl Signer for Unsigned {
+    type Error = Answer;
+
+    async fn auth_sign(&mut self, _key: &AgentIdentity, _hash: Option<HashAlg>, _to_sign: Vec<u8>) -> Result<Vec<u8>, Answer> {
+        Err(Answer::Authorized)
+    }
 }
 
 /// How the key may sign. A server that says what it takes is asked once: each offer counts towards its MaxAuthTries.
@@ -119,6 +163,19 @@ mod tests {
         let session = server.log_in("tf", &key()).await.ok().unwrap();
         assert!(session.is_alive() && session.ended().is_empty());
         assert_eq!(server.notes.count("accepted tf ssh-ed25519"), 1);
+    }
+
+    #[tokio::test]
+    async fn a_key_is_asked_for_without_its_private_half_and_another_logs_in_after_it() {
+        let judges: [(crate::ssh::testing::Judge, bool); 2] =
+            [(|_, _| Auth::Accept, true), (|_, _| reject(&[MethodKind::PublicKey], false), false)];
+        for (judge, known) in judges {
+            let server = Server::with(judge, |_| ()).await;
+            let mut trusted = handshake(connected(server.port()).await, &pinned(&server.host_key), LONG).await.ok().unwrap();
+            assert_eq!(trusted.authorizes("tf", &key().public(), LONG).await, Ok(known));
+            assert_eq!(server.notes.count("accepted tf ssh-ed25519"), 0, "nobody signed");
+            assert_eq!(trusted.authenticate("tf", &key(), LONG).await.is_ok(), known);
+        }
     }
 
     #[tokio::test]

@@ -13,6 +13,7 @@ use super::patience::Patience;
 use super::sessions::{Lane, Lease, Login, Queue, Sessions, Turn};
 use super::steps::Steps;
 use super::stream::Stream;
+use super::sync;
 use crate::key::{HostKeys, PrivateKey};
 use crate::path::admission::Admitted;
 use crate::path::cause::Cause;
@@ -49,6 +50,8 @@ pub(crate) struct Dialer<'a> {
     pub(crate) since: Option<Instant>,
     /// When the walk ends; absent: never.
     pub(crate) deadline: Option<Instant>,
+    /// Whether what is permitted may be on its way to the bastion: the next try is then to log in anew.
+    pub(crate) settling: bool,
 }
 
 /// Walks the legs up to a session; boxed, because a hop's session may need that of the hop before it.
@@ -63,6 +66,10 @@ impl Dialer<'_> {
         let lease = self.session(before, self.since).await?;
         match self.channel(&lease, leg, to).await {
             Ok(channel) => Ok(Stream::channel(channel, lease)),
+            Err(failure) if failure.cause == Cause::ForwardProhibited && self.settling => {
+                lease.retire();
+                Err(failure)
+            }
             // sshd reads permissions at the login: an older one may not know what is permitted now.
             Err(failure) if failure.cause == Cause::ForwardProhibited && lease.since < self.steps.began => {
                 let lease = self.session(before, Some(self.steps.began)).await?;
@@ -152,7 +159,7 @@ impl Dialer<'_> {
                 return Err(failure);
             }
             match self.log_in(&turn, leg, hop, key).await {
-                Ok((session, since)) => Ok(turn.opened(session, since, self.steps.walked_to(Position::new(leg, Stage::Authenticate)))),
+                Ok((session, since)) => Ok(turn.opened(session, since, self.steps.walked_to(Position::new(leg, Stage::Sync)))),
                 Err(failure) => {
                     turn.failed(failure.clone());
                     Err(failure)
@@ -178,17 +185,23 @@ impl Dialer<'_> {
         }
         let mut permit = turn.permit().await;
         let stream = self.dial(leg, &hop.at).await?;
-        let trusted = self.shake_hands(stream, leg, hop).await?;
+        let mut trusted = self.shake_hands(stream, leg, hop).await?;
         turn.gather().await;
         permit.offer().await;
         let since = Instant::now();
         self.steps.begin(leg, Stage::Authenticate);
         let user = hop.user.as_deref().unwrap_or_default();
+        let asked = sync::ask(&mut trusted, hop, key, self.patience.authenticate).await.map_err(|told| Failure::new(leg, told))?;
         let session = trusted.authenticate(user, key, self.patience.authenticate).await;
         let session = session.map_err(|error| Failure::new(leg, of_authenticate(error)))?;
-        permit.accepted();
         let public = key.public();
         self.steps.pass(format!("user {user}, {} {}", public.algorithm(), public.fingerprint()));
+        if let Some(asked) = asked.told() {
+            self.steps.begin(leg, Stage::Sync);
+            let (status, note) = asked.map_err(|told| Failure::new(leg, told))?;
+            self.steps.end(status, note);
+        }
+        permit.accepted();
         Ok((session, since))
     }
 

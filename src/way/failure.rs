@@ -155,6 +155,10 @@ mod tests {
         for words in ["", "Exceeded MaxStartups", "Not allowed at this time"] {
             assert!(of_handshake(HandshakeError::Closed { heard: Heard::from_text(words) }).0.heals(), "{words}");
         }
+        // A database, its name and its port come up as a balancer does.
+        for words in ["Connection refused", "Name or service not known"] {
+            assert!(of_forward(ForwardError::DialFailed { heard: Heard::from_text(words) }).0.heals(), "{words}");
+        }
         assert!(of_forward(ForwardError::SessionLost { heard: Heard::default() }).0.heals());
         assert!(of_authenticate(AuthenticateError::Denied { methods: vec!["publickey".to_owned()] }).0.heals());
         assert!(of_authenticate(AuthenticateError::TooManyTries { heard: Heard::default() }).0.heals());
@@ -164,7 +168,7 @@ mod tests {
             of_handshake(HandshakeError::NotSsh { heard: Heard::default() }),
             of_authenticate(AuthenticateError::Denied { methods: vec!["password".to_owned()] }),
             of_forward(ForwardError::Prohibited { heard: Heard::default() }),
-            of_forward(ForwardError::DialFailed { heard: Heard::from_text("Connection refused") }),
+            of_forward(ForwardError::DialFailed { heard: Heard::from_text("No route to host") }),
             of_forward(ForwardError::Silent),
         ];
         for (cause, _) in lasting {

@@ -13,6 +13,7 @@ mod patience;
 mod sessions;
 mod steps;
 mod stream;
+mod sync;
 mod tunnel;
 
 pub(crate) use admission::Door;

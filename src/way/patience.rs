@@ -107,7 +107,7 @@ impl Patience {
             Stage::Resolve => self.resolve,
             Stage::Connect => self.connect,
             Stage::Handshake | Stage::HostKey => self.handshake,
-            Stage::Authenticate => self.authenticate,
+            Stage::Authenticate | Stage::Sync => self.authenticate,
             // Its answer, whether the hop is there, the hop's resolver.
             Stage::Forward | Stage::Dial => self.dial * 2 + self.lookup,
             Stage::Tls => self.tls,
@@ -123,7 +123,7 @@ impl Patience {
         match stage {
             // Those who failed together come back while the session of the first one lingers; the other half of that time is for a
             // busy machine.
-            Stage::Authenticate => {
+            Stage::Authenticate | Stage::Sync => {
                 let longest = REFUSAL_PAUSE + LINGER / 2;
                 (self.key_window, Backoff::new(REFUSAL_PAUSE, longest, longest))
             }

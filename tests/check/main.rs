@@ -6,5 +6,6 @@ mod hops;
 mod retries;
 mod sessions;
 mod support;
+mod sync;
 mod tunnel;
 mod verdicts;

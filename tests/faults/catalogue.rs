@@ -16,7 +16,8 @@ use crate::more::MORE;
 use crate::table::FAULTS;
 
 /// The tests of the causes that no fault makes: a lab cannot, or another test does.
-const ELSEWHERE: [(&str, &str, &str); 23] = [
+const ELSEWHERE: [(&str, &str, &str); 24] = [
+    ("sync/not-synced", "tests/check/sync.rs", "a_version_that_never_comes_is_not_proven_by_the_key_that_still_works"),
     ("admit/address-unknown", "tests/acceptance/admit.rs", "whatever_keeps_the_door_shut_is_a_cause_of_its_own"),
     ("admit/denied", "tests/acceptance/admit.rs", "whatever_keeps_the_door_shut_is_a_cause_of_its_own"),
     ("admit/group-missing", "tests/acceptance/admit.rs", "whatever_keeps_the_door_shut_is_a_cause_of_its_own"),

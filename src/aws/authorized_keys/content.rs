@@ -3,7 +3,7 @@
 use std::collections::{BTreeMap, BTreeSet};
 
 use super::object::LONGEST;
-use crate::key::{PermitOpenError, PublicKey, authorized_keys_line};
+use crate::key::{PermitOpenError, PublicKey, authorized_keys_line, canary};
 
 /// The longest text, in bytes: what is read back, less some 160 claims.
 const LONGEST_LINES: usize = LONGEST - 16 * 1024;
@@ -22,9 +22,15 @@ pub enum ContentError {
     PermitOpen(#[from] PermitOpenError),
 }
 
+/// What may be done with a canary: nothing, if anybody could log in with it.
+const CANARY: &str = "restrict";
+
 /// The whole authorized_keys file of a login.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Content(String);
+pub struct Content {
+    text: String,
+    canary: Option<PublicKey>,
+}
 
 impl Content {
     /// One line for each key, `restrict,port-forwarding[,permitopen="…"]… type base64`, in an order of its own: the order of a set means
@@ -43,14 +49,28 @@ impl Content {
         match text.len() {
             0 => Err(ContentError::Empty),
             length if length > LONGEST_LINES => Err(ContentError::TooLong(length)),
-            _ => Ok(Self(text)),
+            _ => Ok(Self { text, canary: None }),
         }
+    }
+
+    /// The same with one more line, the [`canary`] of the others at this place: `bucket/key`.
+    #[must_use]
+    pub fn with_canary(self, place: &str) -> Self {
+        let canary = canary(place, &self.text);
+        let line = canary.as_ref().map_or_else(String::new, |canary| format!("{CANARY} {canary}\n"));
+        Self { text: self.text + &line, canary }
+    }
+
+    /// The key that tells that a bastion works with this text.
+    #[must_use]
+    pub const fn canary(&self) -> Option<&PublicKey> {
+        self.canary.as_ref()
     }
 
     /// As it is written.
     #[must_use]
     pub fn as_str(&self) -> &str {
-        &self.0
+        &self.text
     }
 }
 
@@ -61,6 +81,8 @@ pub struct Found {
     pub keys: Vec<PublicKey>,
     /// Where they may forward to; empty: anywhere.
     pub permit_open: BTreeSet<String>,
+    /// Whether there is a canary, of whatever text.
+    pub canary: bool,
 }
 
 impl Found {
@@ -68,17 +90,22 @@ impl Found {
     #[must_use]
     pub fn read(text: &str) -> Option<Self> {
         let mut found: Option<Self> = None;
+        let mut canary = false;
         for line in text.lines().map(str::trim).filter(|line| !line.is_empty() && !line.starts_with('#')) {
             let (options, key) = line.split_once(' ')?;
-            let permit_open = targets(options)?;
             let key = key.parse().ok()?;
-            let all = found.get_or_insert_with(|| Self { keys: Vec::new(), permit_open: permit_open.clone() });
+            if options == CANARY && !canary {
+                canary = true;
+                continue;
+            }
+            let permit_open = targets(options)?;
+            let all = found.get_or_insert_with(|| Self { keys: Vec::new(), permit_open: permit_open.clone(), canary: false });
             if all.permit_open != permit_open {
                 return None;
             }
             all.keys.push(key);
         }
-        found
+        found.map(|found| Self { canary, ..found })
     }
 }
 
@@ -109,8 +136,12 @@ mod tests {
             let reversed: Vec<_> = keys.iter().rev().cloned().collect();
             assert_eq!(Content::new(&reversed, &permit_open).unwrap(), content, "the order of a set means nothing");
             let found = Found::read(content.as_str()).unwrap();
-            assert_eq!(found.permit_open, permit_open);
+            assert_eq!((&found.permit_open, found.canary), (&permit_open, false));
             assert_eq!(Content::new(&found.keys, &found.permit_open).unwrap(), content);
+            let watched = content.clone().with_canary("b/public-keys/a.pub");
+            assert_eq!(Found::read(watched.as_str()), Some(Found { canary: true, ..found }));
+            let last = format!("restrict {}\n", watched.canary().unwrap());
+            assert_eq!(watched.as_str(), format!("{}{last}", content.as_str()));
         }
     }
 

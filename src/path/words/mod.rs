@@ -23,6 +23,8 @@ pub struct Scene<'a> {
     pub public_key: Option<&'a PublicKey>,
     /// What was heard.
     pub heard: &'a Heard,
+    /// How often it was tried: a prohibited forward more than once where the bastion may have to learn what is permitted.
+    pub tries: u32,
 }
 
 impl Scene<'_> {
@@ -80,7 +82,7 @@ impl Cause {
             Stage::Resolve | Stage::Connect => self.reach_words(scene),
             Stage::Handshake => self.handshake_words(scene),
             Stage::HostKey => self.host_key_words(scene),
-            Stage::Authenticate => self.authenticate_words(scene),
+            Stage::Authenticate | Stage::Sync => self.authenticate_words(scene),
             Stage::Forward | Stage::Hold => self.forward_words(scene),
             Stage::Dial => self.dial_words(scene),
             Stage::Tls => self.tls_words(scene),

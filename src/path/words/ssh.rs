@@ -134,6 +134,17 @@ impl Cause {
                 "The session ended without a verdict on the key.",
                 [format!("see sshd's log on {name}"), "an intrusion filter (fail2ban) may block this address".to_owned()],
             ),
+            Self::NotSynced => Words::new(
+                "The bastion does not work with the new keys yet",
+                format!("`{user}` can log in, and sshd does not know the key that the wanted version of its authorized_keys ends with."),
+                [
+                    format!("the sync job on {name} has not run, or fails: see its log, and what `{user}`'s authorized_keys says there"),
+                    "the bastion looks in another place: compare `bucket` and `prefix` with those of its sync job".to_owned(),
+                    "the bastion may not read the object: its role, or a KMS key that is not the bucket's own".to_owned(),
+                    format!("give it more time: {name} may sync less often than it is waited for"),
+                    format!("sshd on {name} takes no ed25519 keys (`PubkeyAcceptedAlgorithms`): set `canary = false` on the object"),
+                ],
+            ),
             Self::AuthenticateSilent => Words::new(
                 "The bastion is silent during authentication",
                 "sshd took the key and did not answer in time.",
@@ -147,6 +158,12 @@ impl Cause {
         let peer = Peer::of(scene);
         let Peer { address: target, via, via_user: user, .. } = &peer;
         match self {
+            Self::ForwardProhibited if scene.tries > 1 => {
+                let mut words = Self::ForwardProhibited.forward_words(Scene { tries: 1, ..scene });
+                let late = format!("the object of `{user}` was changed lately, and {via} has not synced it: see its sync job's log");
+                words.remedies.insert(0, late);
+                words
+            }
             Self::ForwardProhibited => Words::new(
                 peer.pick(
                     "The bastion refuses to forward to the next one",

@@ -6,7 +6,7 @@ use std::str::FromStr;
 use super::Model;
 use crate::aws::authorized_keys::{AuthorizedKeys, BastionUser, BucketName, Content, ContentError, ObjectKey, PREFIX, Prefix, Seen};
 use crate::aws::{Account, Owner};
-use crate::key::PublicKey;
+use crate::key::{KeysVersion, PublicKey};
 use crate::provider::tunnel::sentence;
 use crate::tfplugin::attribute_path::AttributePath;
 use crate::tfplugin::diagnostic::Diagnostics;
@@ -46,7 +46,23 @@ impl Arguments {
             }
         };
         let owner = owner.map_or(Some(None), |given| given.map(Some));
-        Some(Self { bucket: bucket?, key, kms_key_id: kms_key_id?, account_id: account_id?, owner: owner?, content: content? })
+        let (bucket, content) = (bucket?, content?);
+        let content = match config.canary.clone().or(true) {
+            Attr::Known(true) => content.with_canary(&format!("{bucket}/{key}")),
+            Attr::Known(false) => content,
+            Attr::Null | Attr::Unknown => return None,
+        };
+        Some(Self { bucket, key, kms_key_id: kms_key_id?, account_id: account_id?, owner: owner?, content })
+    }
+
+    /// What the text is known by.
+    pub(super) fn version(&self) -> Option<KeysVersion> {
+        let canary = self.content.canary()?.clone();
+        Some(KeysVersion { user: self.user().to_owned(), canary })
+    }
+
+    pub(super) fn user(&self) -> &str {
+        self.key.user().as_str()
     }
 
     pub(super) fn object(&self, account: &Account) -> AuthorizedKeys {

@@ -98,3 +98,15 @@ pub(super) fn left_behind(prior: &Model, refusal: &Refusal) -> Diagnostics {
     );
     diagnostics
 }
+
+/// What is given up with the canary.
+pub(super) fn no_canary() -> Diagnostics {
+    let mut warnings = Diagnostics::new();
+    warnings.warning(
+        AttributePath::of("canary"),
+        "A change of this object cannot be seen to arrive",
+        "Without its canary nothing tells whether the bastion works with these lines or with earlier ones. A connection is then proven with \
+         whatever version still lets its key in.",
+    );
+    warnings
+}

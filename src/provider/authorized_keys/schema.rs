@@ -47,6 +47,14 @@ pub(super) fn schema() -> Schema {
                  finds its object again after its state was lost or its run was killed, and a replacement made create-first may have other keys \
                  than what it replaces; so no two may have the same. Defaults to one that is drawn and kept in state.",
             ),
+            Attribute::optional_computed(
+                "canary",
+                boolean(),
+                "Whether the text ends with one more line: a public key that is derived from the other lines and their place, whose private half \
+                 nobody has, with `restrict`. Whether sshd knows it tells whether the bastion works with this version of the object, and with \
+                 `keys = … .version` a connection is proven with no earlier one. Defaults to `true`; an object that an earlier release of this \
+                 provider wrote gets its canary with its next change.",
+            ),
             Attribute::optional("expected_bucket_owner", string(), "The account that the bucket has to belong to, twelve digits."),
             Attribute::computed("id", string(), "`bucket/key`, which an import takes."),
             Attribute::computed("key", string(), "The object's key, `public-keys/neosync.pub`."),
@@ -61,6 +69,12 @@ pub(super) fn schema() -> Schema {
                 "authorized_keys",
                 string(),
                 "The lines of the object's text, without the claims. Null where it was changed and may not be read.",
+            ),
+            Attribute::computed(
+                "version",
+                string(),
+                "The login and the canary of its lines, made for `keys` of a connection, a check or a tunnel. Known at plan where the lines are. \
+                 Null without a canary.",
             ),
             Attribute::computed("claim_id", string(), "This resource's claim, drawn when it is created."),
         ],

@@ -1,5 +1,6 @@
 //! What can be written in a `data "bastion_postgres_check"`, and what comes of it.
 
+use crate::provider::keys;
 use crate::provider::postgres_path::schema as path;
 use crate::provider::walk::Hop;
 use crate::tfplugin::schema::{Attribute, Schema, Type, boolean, list_of, nested_single, string};
@@ -7,6 +8,7 @@ use crate::tfplugin::schema::{Attribute, Schema, Type, boolean, list_of, nested_
 pub(super) fn schema() -> Schema {
     let mut attributes = path::server();
     attributes.push(path::ssh_tunnel());
+    attributes.push(keys::attribute());
     attributes.extend(secrets());
     attributes.push(Attribute::optional("verify", nested_single(verify()), "What else to prove, and how patiently."));
     attributes.extend(computed());
@@ -34,8 +36,10 @@ fn verify() -> Vec<Attribute> {
     let mut attributes = vec![Attribute::optional(
         "timeout",
         string(),
-        "Bounds the whole check. Default `1m`: it asks whether the path holds now, and waits for no key that has not reached the bastion.",
+        "Bounds the whole check, and extends its waits. Default `1m`: it asks whether the path holds now, and waits for no key that has not \
+         reached the bastion.",
     )];
+    attributes.push(path::wait());
     attributes.extend(path::readiness());
     attributes
 }
@@ -50,6 +54,17 @@ fn computed() -> Vec<Attribute> {
             "What is wrong, to be compared and searched for, such as `forward/prohibited`; null if nothing is.",
         ),
         Attribute::computed("summary", string(), "What is wrong, in one line; that the path is proven, if it is."),
+        Attribute::computed("means", string(), "What that means; null if the path holds, and empty where `summary` says all."),
+        Attribute::computed(
+            "heard",
+            string(),
+            "The words of whoever refused, as they came; null if the path holds, and empty after silence.",
+        ),
+        Attribute::computed(
+            "report",
+            string(),
+            "All of it as a connection's error shows it, with the path drawn: made for the `error_message` of an assertion.",
+        ),
         Attribute::computed("remedies", list_of(Type::String), "What to change, the likeliest first; empty if nothing."),
         Attribute::computed(
             "path",

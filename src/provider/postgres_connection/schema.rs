@@ -1,5 +1,6 @@
 //! What can be written in a `bastion_postgres_connection`.
 
+use crate::provider::keys;
 use crate::provider::postgres_path::schema as path;
 use crate::provider::walk::Hop;
 use crate::tfplugin::schema::{Attribute, Schema, Type, boolean, map_of, nested_single, number, string};
@@ -8,6 +9,7 @@ pub(super) fn schema() -> Schema {
     let mut attributes = vec![Attribute::required("name", string(), "What the connection is called.")];
     attributes.extend(path::server());
     attributes.push(path::ssh_tunnel());
+    attributes.push(keys::attribute());
     attributes.extend(secrets());
     attributes.push(Attribute::optional("verify", nested_single(verify()), "What to prove, and how patiently."));
     attributes.push(Attribute::optional(
@@ -45,9 +47,11 @@ fn verify() -> Vec<Attribute> {
         Attribute::optional(
             "timeout",
             string(),
-            "Bounds the whole check, the wait for a key that has not reached the bastion yet included. Default `10m`.",
+            "Bounds the whole check, and extends its waits: what may come into being by itself is waited for until then, instead of a minute \
+             for a name, a port or a machine and six for a key. Default `10m`, with those waits.",
         ),
     ];
+    attributes.push(path::wait());
     attributes.extend(path::readiness());
     attributes
 }

@@ -3,12 +3,13 @@
 use std::time::Duration;
 
 use super::Arguments;
-use crate::check::{Postgres, Request};
+use crate::check::{Postgres, Request, Waits};
 use crate::path::duration;
 use crate::path::heard::Heard;
 use crate::path::route::{Address, Login, Port, Route, Target};
 use crate::postgres::{Readiness, SslMode, TlsSettings, TlsSettingsError, is_table_name};
 use crate::provider::fault;
+use crate::provider::keys;
 use crate::provider::tunnel::{self, sentence};
 use crate::provider::{Shared, admit};
 use crate::tfplugin::attribute_path::AttributePath;
@@ -37,9 +38,11 @@ impl Arguments<'_> {
         let mut diagnostics = Diagnostics::new();
         target(self, &mut diagnostics);
         tls(self, &mut diagnostics);
+        let mut hop = None;
         if let Attr::Known(tunnel) = self.key.tunnel {
-            diagnostics.append(tunnel::judge(tunnel, &AttributePath::of("ssh_tunnel")));
+            hop = tunnel::parse(tunnel, &AttributePath::of("ssh_tunnel"), &mut diagnostics);
         }
+        keys::judge(self.keys, hop.as_ref(), &mut diagnostics);
         self.key.judge(&mut diagnostics);
         diagnostics
     }
@@ -56,18 +59,20 @@ impl Arguments<'_> {
         if let Attr::Known(tunnel) = self.key.tunnel {
             hop = tunnel::parse(tunnel, &AttributePath::of("ssh_tunnel"), &mut diagnostics);
         }
+        keys::judge(self.keys, hop.as_ref(), &mut diagnostics);
+        let hop = hop.map(|hop| keys::demand(self.keys, hop, &mut diagnostics));
         if diagnostics.has_errors() {
             return Err(diagnostics);
         }
         let admit = self.key.tunnel.known().map_or(&Attr::Null, |tunnel| &tunnel.admit);
         let admission = admit::admission(shared, admit, &AttributePath::of("ssh_tunnel").attribute("admit"))?;
         let key = self.key.open(&shared.keyring).await?;
-        let (Some(target), Some(tls), Some(timeout), Some(readiness)) = (target, tls, timeout, readiness) else {
+        let (Some(target), Some(tls), Some((timeout, waits)), Some(readiness)) = (target, tls, timeout, readiness) else {
             return Err(fault("a path was to be walked with unknown values"));
         };
         let postgres = Postgres { password: self.password.known().cloned(), tls, readiness };
         let (hops, keys) = (hop.into_iter().collect(), key.into_iter().collect());
-        Ok(Request { keys, postgres, timeout, admission, ..Request::new(Route::new(hops, target)) })
+        Ok(Request { keys, postgres, timeout, waits, admission, ..Request::new(Route::new(hops, target)) })
     }
 }
 
@@ -151,15 +156,34 @@ fn tls(arguments: &Arguments<'_>, diagnostics: &mut Diagnostics) -> Option<TlsSe
     }
 }
 
-fn timeout(arguments: &Arguments<'_>, diagnostics: &mut Diagnostics) -> Option<Duration> {
+/// The time for the whole, and for what comes into being by itself. What is given for the parts is added to a whole that is not given.
+fn timeout(arguments: &Arguments<'_>, diagnostics: &mut Diagnostics) -> Option<(Duration, Waits)> {
     let verify = arguments.verify.known()?;
-    match verify.timeout {
+    let at = || AttributePath::of("verify");
+    let whole = given(verify.timeout, &at().attribute("timeout"), diagnostics);
+    let (reach, key) = match verify.wait {
+        Attr::Unknown => (None, None),
+        Attr::Null => (Some(None), Some(None)),
+        Attr::Known(wait) => {
+            let at = |name: &str| at().attribute("wait").attribute(name);
+            (given(&wait.reach, &at("reach"), diagnostics), given(&wait.key, &at("key"), diagnostics))
+        }
+    };
+    let (whole, reach, key) = (whole?, reach?, key?);
+    let parts = reach.unwrap_or_default().saturating_add(key.unwrap_or_default());
+    let timeout = whole.unwrap_or_else(|| arguments.default_timeout.saturating_add(parts));
+    Some((timeout, Waits { whole, reach, key }))
+}
+
+/// A duration; the outer `None` while it is unknown or wrong.
+fn given(text: &Attr<String>, at: &AttributePath, diagnostics: &mut Diagnostics) -> Option<Option<Duration>> {
+    match text {
         Attr::Unknown => None,
-        Attr::Null => Some(arguments.default_timeout),
+        Attr::Null => Some(None),
         Attr::Known(text) => match duration::parse(text) {
-            Ok(timeout) => Some(timeout),
+            Ok(duration) => Some(Some(duration)),
             Err(error) => {
-                diagnostics.error(AttributePath::of("verify").attribute("timeout"), "The timeout is not a duration", sentence(&error));
+                diagnostics.error(at.clone(), "This is not a duration", sentence(&error));
                 None
             }
         },

@@ -38,6 +38,23 @@ pub(in crate::provider) fn ssh_tunnel() -> Attribute {
     )
 }
 
+/// How long what comes into being by itself is waited for.
+pub(in crate::provider) fn wait() -> Attribute {
+    let each = vec![
+        Attribute::optional(
+            "reach",
+            string(),
+            "A name without an address, a refused or silent port, a machine that the bastion does not reach.",
+        ),
+        Attribute::optional("key", string(), "A key that the bastion refuses, or an earlier version of its object."),
+    ];
+    Attribute::optional(
+        "wait",
+        nested_single(each),
+        "How long what may come into being by itself is waited for, where `timeout` is too coarse.",
+    )
+}
+
 /// What the database is to be ready for.
 pub(in crate::provider) fn readiness() -> Vec<Attribute> {
     vec![
