@@ -4,6 +4,7 @@ mod arguments;
 mod memory;
 mod parting;
 mod schema;
+mod state;
 
 use std::collections::BTreeSet;
 use std::sync::Arc;
@@ -11,13 +12,12 @@ use std::time::Duration;
 
 use self::arguments::Arguments;
 use self::memory::Memory;
+use self::state::planned_owner;
 use super::aws::{Configured, interruptible, refused};
 use super::recent::Recent;
 use super::{Shared, fault};
-use crate::aws::authorized_keys::{
-    AuthorizedKeys, BucketName, Claim, Found, Held, Left, ObjectKey, PREFIX, Seen, Stranger, Wanted, unreadable,
-};
-use crate::aws::{Account, Owner};
+use crate::aws::Account;
+use crate::aws::authorized_keys::{AuthorizedKeys, Found, Left, PREFIX, Stranger, Wanted, unreadable};
 use crate::path::heard::Heard;
 use crate::path::refusal::{AccountReason, BucketReason, Reason, Refusal};
 use crate::tfplugin::attribute_path::AttributePath;
@@ -93,67 +93,6 @@ fn at(refusal: &Refusal) -> AttributePath {
 
 fn told(refusal: &Refusal) -> Diagnostics {
     refused(refusal, at(refusal))
-}
-
-impl Model {
-    /// The object that state speaks of.
-    fn object(&self, account: &Account) -> Option<AuthorizedKeys> {
-        let bucket: BucketName = self.bucket.known()?.parse().ok()?;
-        let key: ObjectKey = self.key.known()?.parse().ok()?;
-        let owner = self.expected_bucket_owner.known().cloned();
-        Some(AuthorizedKeys::new(account, bucket, key, None, owner))
-    }
-
-    /// What state has recorded of the object.
-    fn held(&self, memory: &Memory) -> Held {
-        Held {
-            etag: memory.etag().or(self.etag.known()).cloned().unwrap_or_default(),
-            lines: self.authorized_keys.known().cloned(),
-            claim: self.claim(),
-            imported: memory.imported,
-        }
-    }
-
-    /// The claim on it; an earlier version made none.
-    fn claim(&self) -> Option<Claim> {
-        Some(Claim { owner: self.owner.known()?.parse().ok()?, id: self.claim_id.known()?.parse().ok()? })
-    }
-
-    /// Writes down what S3 says of the object.
-    fn note(&mut self, seen: &Seen) {
-        self.etag = Attr::Known(seen.etag.clone());
-        self.version_id = seen.version_id.clone().map_or(Attr::Null, Attr::Known);
-    }
-}
-
-impl Model {
-    /// The text to be written, and what it is known by.
-    fn plan_text(&mut self, arguments: Option<&Arguments>) {
-        self.authorized_keys = arguments.map_or(Attr::Unknown, |arguments| Attr::Known(arguments.content.as_str().to_owned()));
-        self.version = match arguments {
-            Some(arguments) => arguments.version().map_or(Attr::Null, |version| Attr::Known(version.to_string())),
-            None if self.canary == Attr::Known(false) => Attr::Null,
-            None => Attr::Unknown,
-        };
-    }
-
-    /// Whether the object has to be written.
-    fn rewrites(&self, change: &Change<Self>, memory: &Memory) -> bool {
-        let Some(prior) = &change.prior else { return true };
-        let other_key = match &change.config.kms_key_id {
-            Attr::Null => memory.kms_given,
-            given => *given != prior.kms_key_id,
-        };
-        let other_text = self.authorized_keys != prior.authorized_keys;
-        self.id != prior.id || other_text || self.owner != prior.owner || other_key || memory.drifted()
-    }
-
-    /// The claim to be written: what is known of it, and the rest drawn.
-    fn claim_or_draw(&self, owner: Option<Owner>) -> Option<Claim> {
-        let drawn = Claim::draw(owner).ok()?;
-        let id = self.claim_id.known().and_then(|id| id.parse().ok());
-        Some(Claim { id: id.unwrap_or(drawn.id), owner: drawn.owner })
-    }
 }
 
 impl Resource for AuthorizedKeysResource {
@@ -401,16 +340,6 @@ impl AuthorizedKeysResource {
             Refusal { reason: Reason::Account(AccountReason::Interrupted), heard: Heard::default(), action: "s3:DeleteObject" };
         let object = prior.object(account).ok_or(interrupted)?;
         interruptible(&call.cancelled, "s3:DeleteObject", object.leave(&prior.held(memory))).await
-    }
-}
-
-/// The owner, as far as it is known. What was drawn is kept; a name that somebody gave is not, once it is removed.
-fn planned_owner(config: &Model, prior: Option<&Model>) -> Attr<String> {
-    match (&config.owner, prior.map(|prior| &prior.owner)) {
-        (Attr::Null, None) => Attr::Unknown,
-        (Attr::Null, Some(Attr::Known(owner))) if !owner.parse::<Owner>().is_ok_and(|owner| owner.is_drawn()) => Attr::Unknown,
-        (Attr::Null, Some(kept)) => kept.clone(),
-        (given, _) => given.clone(),
     }
 }
 

@@ -17,7 +17,9 @@ async fn concurrent_checks_share_one_session_and_tell_the_same_path() {
     assert_eq!(bench.lab.bastion.logins().len(), 1);
     assert!(reports.iter().all(|report| *report == reports[0]), "{reports:#?}");
     let stages: Vec<_> = reports[0].path.iter().map(|walked| walked.at.stage).collect();
-    assert_eq!(stages, Stage::ALL[1..12]);
+    // Nothing is asked of a security group, nor for a version of the keys.
+    let asked = Stage::ALL.into_iter().filter(|stage| !matches!(stage, Stage::Configure | Stage::Admit | Stage::Sync | Stage::Hold));
+    assert_eq!(stages, asked.collect::<Vec<_>>());
     bench.is_left_alone();
     assert_eq!(bench.lab.bastion.disconnects(), 1, "the session ends with a goodbye");
 }
@@ -77,6 +79,8 @@ async fn each_of_many_failures_on_one_session_has_its_own_words() {
     let closed = port(lab::free_port().unwrap());
     let mut requests = vec![bench.request(); 24];
     for (number, request) in requests.iter_mut().enumerate() {
+        // Neither is waited for.
+        request.waits.reach = Some(Duration::ZERO);
         match number % 3 {
             0 => database_at(request).port = closed,
             1 => database_at(request).host = "nowhere.invalid".parse().unwrap(),
