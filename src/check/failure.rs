@@ -50,8 +50,7 @@ fn of_tls_handshake(error: tls::HandshakeError) -> Told {
         tls::HandshakeError::Certificate(problem) => of_certificate(problem),
         tls::HandshakeError::ClientCertificateRefused { heard } => (Cause::ClientCertificateRefused, heard),
         tls::HandshakeError::Alert { heard } => (Cause::TlsFailed, heard),
-        // The TLS library's own words are no peer's.
-        tls::HandshakeError::Failed { .. } => silent(Cause::TlsFailed),
+        tls::HandshakeError::Failed(_) => silent(Cause::TlsFailed),
         tls::HandshakeError::Silent => silent(Cause::TlsSilent),
         tls::HandshakeError::Cut => silent(Cause::TlsFailed),
         tls::HandshakeError::Flood => (Cause::NotPostgres, Heard::from_text("more than any Postgres sends")),
@@ -70,7 +69,12 @@ fn of_certificate(problem: CertificateProblem) -> Told {
         CertificateProblem::WrongName { presented } => {
             Cause::CertificateWrongName { presented: Heard::from_text(&presented.join(", ")).to_string() }
         }
-        CertificateProblem::BadSignature | CertificateProblem::Other(_) => Cause::CertificateBad,
+        CertificateProblem::BadSignature
+        | CertificateProblem::Unreadable
+        | CertificateProblem::NotForServers
+        | CertificateProblem::UnknownExtension { .. }
+        | CertificateProblem::UnsupportedSignature
+        | CertificateProblem::Refused => Cause::CertificateBad,
     };
     (cause, heard)
 }

@@ -18,7 +18,7 @@ pub const MIN_RSA_BITS: u32 = 3072;
 /// bcrypt rounds for keys written here: ssh-keygen's default, some 100 ms a guess.
 const ROUNDS: u32 = 16;
 
-/// A private key that can log in. Has no `Debug`.
+/// A private key that can log in. Its `Debug` shows the fingerprint alone.
 #[derive(Clone)]
 pub struct PrivateKey {
     key: ssh_key::PrivateKey,

@@ -42,6 +42,13 @@ impl Heard {
         Self::verbatim(text.trim())
     }
 
+    /// What the operating system says, without its number for it. Empty for an error that a library made: its words are no peer's.
+    #[must_use]
+    pub fn from_system(error: &std::io::Error) -> Self {
+        let text = error.raw_os_error().map(|_| error.to_string()).unwrap_or_default();
+        Self::from_text(text.split(" (os error").next().unwrap_or_default())
+    }
+
     /// Quotes an argument: blanks around it may be what is wrong with it.
     #[must_use]
     pub fn verbatim(text: &str) -> Self {
@@ -106,8 +113,34 @@ fn shown(character: char) -> char {
     }
 }
 
+/// Unicode's format characters (category Cf), its line and paragraph separators, and what fonts draw as nothing.
 const fn is_invisible(character: char) -> bool {
-    matches!(character, '\u{200b}'..='\u{200f}' | '\u{202a}'..='\u{202e}' | '\u{2060}'..='\u{2069}' | '\u{feff}')
+    matches!(
+        character,
+        '\u{ad}'
+            | '\u{34f}'
+            | '\u{600}'..='\u{605}'
+            | '\u{61c}'
+            | '\u{6dd}'
+            | '\u{70f}'
+            | '\u{115f}'..='\u{1160}'
+            | '\u{17b4}'..='\u{17b5}'
+            | '\u{180b}'..='\u{180f}'
+            | '\u{200b}'..='\u{200f}'
+            | '\u{2028}'..='\u{202e}'
+            | '\u{2060}'..='\u{206f}'
+            | '\u{3164}'
+            | '\u{fe00}'..='\u{fe0f}'
+            | '\u{feff}'
+            | '\u{ffa0}'
+            | '\u{fff0}'..='\u{fffb}'
+            | '\u{110bd}'
+            | '\u{110cd}'
+            | '\u{13430}'..='\u{1343f}'
+            | '\u{1bca0}'..='\u{1bca3}'
+            | '\u{1d173}'..='\u{1d17a}'
+            | '\u{e0000}'..='\u{e0fff}'
+    )
 }
 
 impl fmt::Display for Heard {
@@ -128,7 +161,10 @@ mod tests {
         assert!(both.as_str().starts_with("start") && both.as_str().ends_with("aé end"), "{both}");
         assert_eq!(both.as_str().chars().count(), LONGEST + 1);
         assert_eq!(Heard::from_bytes(b"\x1b[2Jhi\r\nthere\0").as_str(), "\u{fffd}[2Jhi  there\u{fffd}");
-        assert_eq!(Heard::from_text("pay \u{202e}em").as_str(), "pay \u{fffd}em");
+        for hidden in "\u{ad}\u{61c}\u{200b}\u{202e}\u{2028}\u{2029}\u{2066}\u{feff}\u{fe0f}\u{e0041}\u{e0100}".chars() {
+            assert_eq!(Heard::from_text(&format!("pay {hidden}em")).as_str(), "pay \u{fffd}em", "{hidden:?}");
+        }
+        assert_eq!(Heard::from_text("données — 数据库 👋").as_str(), "données — 数据库 👋");
         assert!(Heard::from_bytes(b"\r\n").is_empty());
     }
 

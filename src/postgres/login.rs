@@ -344,13 +344,45 @@ mod tests {
         assert_eq!(asks(3, Some("")).await, missing("AuthenticationCleartextPassword"));
         assert_eq!(asks(5, None).await, missing("AuthenticationMD5Password"));
         assert_eq!(asks(10, None).await, missing("OAUTHBEARER"));
-        for code in [7, 10] {
-            let error = asks(code, Some(PASSWORD)).await;
-            assert!(matches!(error, LoginError::AuthenticationUnsupported { .. }), "{error:?}");
+        for (code, method) in [(2, "AuthenticationKerberosV5"), (7, "AuthenticationGSS"), (9, "AuthenticationSSPI"), (10, "OAUTHBEARER")] {
+            let heard = Heard::from_text(method);
+            assert_eq!(asks(code, Some(PASSWORD)).await, LoginError::AuthenticationUnsupported { heard });
         }
         let (ours, _theirs) = tokio::io::duplex(64);
         let nul = Role { user: "m\0e".into(), ..role() };
         assert_eq!(log_in(ours, nul, WITHIN).await.err(), Some(LoginError::Unsendable));
+    }
+
+    /// What a login fails with if the server answers SCRAM's first message so; `{nonce}` stands for the client's own.
+    async fn scram(answer: &str) -> LoginError {
+        let (ours, mut theirs) = tokio::io::duplex(4096);
+        let server = async {
+            read_startup(&mut theirs).await;
+            theirs.write_all(&message(b'R', b"\0\0\0\x0aSCRAM-SHA-256\0\0")).await.unwrap();
+            let mut first = vec![0; 1024];
+            let read = theirs.read(&mut first).await.unwrap();
+            let said = String::from_utf8_lossy(&first[..read]).into_owned();
+            let nonce = said.rsplit_once("r=").unwrap().1;
+            let answer = answer.replace("{nonce}", nonce);
+            theirs.write_all(&message(b'R', &[b"\0\0\0\x0b", answer.as_bytes()].concat())).await.unwrap();
+            if theirs.read(&mut first).await.is_ok_and(|read| read > 0) {
+                let _sent = theirs.write_all(&message(b'R', b"\0\0\0\x0ce=channel-bindings-dont-match")).await;
+            }
+        };
+        tokio::join!(log_in(ours, role(), WITHIN), server).0.err().unwrap()
+    }
+
+    /// The driver's texts tell its kinds apart, and are no peer's words.
+    #[tokio::test]
+    async fn what_is_heard_is_never_the_drivers() {
+        let heard = Heard::from_text;
+        let odd = LoginError::Protocol { stage: Stage::Login, heard: heard("a SCRAM message that does not fit") };
+        assert_eq!(scram("r=another,s=c2FsdA==,i=4096").await, odd);
+        assert_eq!(scram("what is this").await, odd);
+        let slow = LoginError::AuthenticationUnsupported { heard: heard("more SCRAM iterations than are taken here") };
+        assert_eq!(scram("r={nonce}x,s=c2FsdA==,i=4000000000").await, slow);
+        let bound = LoginError::ChannelBinding { heard: heard("channel-bindings-dont-match") };
+        assert_eq!(scram("r={nonce}x,s=c2FsdA==,i=1").await, bound);
     }
 
     #[tokio::test]

@@ -8,7 +8,7 @@ use tokio_postgres::error::DbError;
 use crate::path::heard::Heard;
 use crate::path::stage::Stage;
 use crate::secret::Secret;
-use crate::tls::{alert_name, concerns_client_certificate, is_flood, tls_error};
+use crate::tls::{ProtocolFault, alert_name, concerns_client_certificate, is_flood, tls_error};
 
 use super::error::{ConnectionLimit, LoginError, ReadyError, Unavailability};
 use super::sslmode::Encryption;
@@ -45,19 +45,29 @@ impl Attempt<'_> {
         {
             return refusal;
         }
-        // The driver keeps its kinds to itself; their texts are all that tells them apart. The tests hold them to the pinned version.
+        self.by_kind(error)
+    }
+
+    /// The driver keeps its kinds to itself; their texts are all that tells them apart, and are never what is told. The tests hold them to the
+    /// pinned version.
+    fn by_kind(&self, error: &tokio_postgres::Error) -> LoginError {
         let cause = error.source().map(ToString::to_string).unwrap_or_default();
         match (error.to_string().as_str(), cause.as_str()) {
             ("invalid configuration", "password missing") => LoginError::PasswordMissing { asked: self.asked() },
             ("error encoding message to server", _) => LoginError::Unsendable,
             ("authentication error", "SCRAM verification error") => LoginError::ServerUnproven,
-            ("authentication error", cause) if cause.contains("channel binding") || cause.contains("channel-binding") => {
-                LoginError::ChannelBinding { heard: self.quote(cause) }
+            ("authentication error", cause) if cause.starts_with("unsupported") => {
+                LoginError::AuthenticationUnsupported { heard: self.asked() }
             }
-            ("authentication error", cause) if cause.contains("unsupported") || cause.contains("exceeds the maximum") => {
-                LoginError::AuthenticationUnsupported { heard: self.quote(cause) }
+            ("authentication error", "SCRAM iteration count exceeds the maximum allowed") => {
+                LoginError::AuthenticationUnsupported { heard: Heard::from_text("more SCRAM iterations than are taken here") }
             }
-            ("authentication error", cause) => LoginError::Protocol { stage: Stage::Login, heard: self.quote(cause) },
+            ("authentication error", cause) => match cause.strip_prefix("SCRAM error: ") {
+                // The server's own words (RFC 5802, 7, server-error-value).
+                Some(said) if said.contains("channel-binding") => LoginError::ChannelBinding { heard: self.quote(said) },
+                Some(said) => LoginError::Protocol { stage: Stage::Login, heard: self.quote(said) },
+                None => LoginError::Protocol { stage: Stage::Login, heard: Heard::from_text("a SCRAM message that does not fit") },
+            },
             _ => self.garbage(),
         }
     }
@@ -89,7 +99,7 @@ impl Attempt<'_> {
                 return Some(LoginError::ClientCertificateRefused { heard: alert_name(*alert) });
             }
             Some(other) => {
-                let heard = Heard::from_text(&other.to_string());
+                let heard = Heard::from_text(&ProtocolFault::from(other).to_string());
                 return Some(LoginError::Protocol { stage: self.stage(), heard });
             }
             None => {}
@@ -106,11 +116,14 @@ impl Attempt<'_> {
         LoginError::Protocol { stage: self.stage(), heard }
     }
 
-    /// What the server asks a password for, as the protocol names it.
+    /// How the server wants to know who is there, as the protocol names it.
     fn asked(&self) -> Heard {
         let method = match self.seen.opening.split_at_checked(ASKS) {
+            Some(([.., 0, 0, 0, 2], _)) => "AuthenticationKerberosV5".to_owned(),
             Some(([.., 0, 0, 0, 3], _)) => "AuthenticationCleartextPassword".to_owned(),
             Some(([.., 0, 0, 0, 5], _)) => "AuthenticationMD5Password".to_owned(),
+            Some(([.., 0, 0, 0, 7], _)) => "AuthenticationGSS".to_owned(),
+            Some(([.., 0, 0, 0, 9], _)) => "AuthenticationSSPI".to_owned(),
             Some(([.., 0, 0, 0, 10], mechanisms)) => {
                 let name = mechanisms.split(|byte| *byte == 0).next().unwrap_or_default();
                 String::from_utf8_lossy(name).into_owned()

@@ -11,6 +11,7 @@ use russh::{Channel as RusshChannel, ChannelId, ChannelOpenFailure, Names, ciphe
 use tokio::sync::mpsc;
 use tokio::time::timeout;
 
+use super::wire::Refused;
 use crate::key::{HostKeys, PublicKey};
 use crate::path::heard::Heard;
 
@@ -316,10 +317,40 @@ pub(super) fn words(error: &russh::Error) -> Heard {
     match error {
         russh::Error::KeepaliveTimeout => Heard::from_text("no answer to keepalives"),
         russh::Error::IO(error) if error.kind() == std::io::ErrorKind::UnexpectedEof => Heard::from_text("the connection was closed"),
-        russh::Error::IO(error) => {
-            let text = error.to_string();
-            Heard::from_text(text.split(" (os error").next().unwrap_or(&text))
-        }
+        russh::Error::IO(error) => Refused::of(error).map_or_else(|| Heard::from_system(error), |Refused(why)| Heard::from_text(why)),
         _ => Heard::default(),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::io;
+
+    use super::*;
+    use crate::ssh::wire::Refused;
+
+    /// What is told as heard is a peer's, the operating system's or ours: a library's words say how it is built.
+    #[test]
+    fn russhs_own_words_are_never_told() {
+        let reset = || io::Error::from_raw_os_error(104);
+        let of_libraries = [
+            russh::Error::Kex,
+            russh::Error::PacketAuth,
+            russh::Error::Inconsistent,
+            russh::Error::NoAuthMethod,
+            russh::Error::SendError,
+            russh::Error::DecryptionError,
+            russh::Error::PacketSize(7),
+            russh::Error::WrongServerSig,
+            russh::Error::InvalidConfig("words".to_owned()),
+            russh::Error::IO(io::Error::other(russh::Error::Kex)),
+            russh::Error::IO(io::Error::new(io::ErrorKind::InvalidData, "words of a library")),
+            russh::Error::StrictKeyExchangeViolation { message_type: 2, sequence_number: 1 },
+        ];
+        for error in of_libraries {
+            assert_eq!(words(&error), Heard::default(), "{error}");
+        }
+        assert_eq!(words(&russh::Error::IO(reset())).as_str(), "Connection reset by peer");
+        assert_eq!(words(&russh::Error::IO(io::Error::other(Refused("hung up")))).as_str(), "hung up");
     }
 }

@@ -96,7 +96,7 @@ async fn has_route(addresses: &[SocketAddr]) -> Result<(), ResolveError> {
         let asked = async { UdpSocket::bind((Ipv6Addr::UNSPECIFIED, 0)).await?.connect(address).await };
         match asked.await {
             Ok(()) => return Ok(()),
-            Err(error) => heard = of_system(&error),
+            Err(error) => heard = Heard::from_system(&error),
         }
     }
     Err(ResolveError::OnlyIpv6 { heard })
@@ -105,7 +105,10 @@ async fn has_route(addresses: &[SocketAddr]) -> Result<(), ResolveError> {
 /// The standard library keeps the resolver's verdict as text only: `failed to lookup address information: Name or service not known`.
 fn of_lookup(error: &io::Error) -> ResolveError {
     let text = error.to_string();
-    let verdict = text.strip_prefix("failed to lookup address information: ").unwrap_or(&text);
+    // Without it, it is no resolver's verdict.
+    let Some(verdict) = text.strip_prefix("failed to lookup address information: ") else {
+        return ResolveError::Failed { heard: Heard::from_system(error) };
+    };
     let heard = Heard::from_text(verdict);
     let unknown = ["not known", "No address associated", "nodename nor servname"];
     if unknown.iter().any(|words| verdict.contains(words)) { ResolveError::NotFound { heard } } else { ResolveError::Failed { heard } }
@@ -165,14 +168,8 @@ fn more_telling(first: ConnectError, next: ConnectError) -> ConnectError {
     if matches!(first, ConnectError::Unreachable { .. }) { next } else { first }
 }
 
-/// The operating system's words, without its number for them.
-fn of_system(error: &io::Error) -> Heard {
-    let text = error.to_string();
-    Heard::from_text(text.split(" (os error").next().unwrap_or(&text))
-}
-
 fn of_connect(error: &io::Error) -> ConnectError {
-    let heard = of_system(error);
+    let heard = Heard::from_system(error);
     match error.kind() {
         io::ErrorKind::ConnectionRefused => ConnectError::Refused,
         io::ErrorKind::ConnectionReset | io::ErrorKind::ConnectionAborted => ConnectError::Reset,
@@ -249,5 +246,6 @@ mod tests {
         assert_eq!(of("Name or service not known"), not_found);
         let failed = ResolveError::Failed { heard: Heard::from_text("Temporary failure in name resolution") };
         assert_eq!(of("Temporary failure in name resolution"), failed);
+        assert_eq!(of_lookup(&io::Error::other("words of a library")), ResolveError::Failed { heard: Heard::default() });
     }
 }

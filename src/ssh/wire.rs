@@ -172,8 +172,20 @@ pub(super) fn is_old(version: &str) -> bool {
     version.starts_with("SSH-1.") && !version.starts_with("SSH-1.99-")
 }
 
+/// Why the wire reads no further, in our own words.
+#[derive(Clone, Copy, Debug, thiserror::Error)]
+#[error("{0}")]
+pub(super) struct Refused(pub(super) &'static str);
+
+impl Refused {
+    /// What the wire itself has made of an I/O error.
+    pub(super) fn of(error: &io::Error) -> Option<Self> {
+        error.get_ref().and_then(|inner| inner.downcast_ref()).copied()
+    }
+}
+
 fn refuse(why: &'static str) -> io::Error {
-    io::Error::new(io::ErrorKind::InvalidData, why)
+    io::Error::new(io::ErrorKind::InvalidData, Refused(why))
 }
 
 /// A stream with a transcript, which ends when its [`Hold`] is dropped.
@@ -224,7 +236,7 @@ impl<S> Wire<S> {
 
     fn poll_cut(&mut self, cx: &mut Context<'_>) -> io::Result<()> {
         match self.cut.as_mut().poll(cx) {
-            Poll::Ready(()) => Err(io::Error::new(io::ErrorKind::ConnectionAborted, "hung up")),
+            Poll::Ready(()) => Err(io::Error::new(io::ErrorKind::ConnectionAborted, Refused("hung up"))),
             Poll::Pending => Ok(()),
         }
     }

@@ -8,8 +8,6 @@ use rustls::pki_types::{CertificateDer, ServerName, SubjectPublicKeyInfoDer, Uni
 use rustls::{CertificateError, DigitallySignedStruct, SignatureScheme};
 use x509_parser::prelude::{FromDer, X509Certificate, X509Version};
 
-use crate::path::heard::Heard;
-
 use super::error::CertificateProblem;
 use super::issuer::{Judge, PublicKey, Root};
 use super::peer_name;
@@ -52,7 +50,7 @@ impl Verifier {
             }
             CertificateProblem::WrongName { .. } => CertificateError::NotValidForName,
             CertificateProblem::BadSignature => CertificateError::BadSignature,
-            CertificateProblem::Other(_) => CertificateError::ApplicationVerificationFailure,
+            _ => CertificateError::ApplicationVerificationFailure,
         };
         *self.problem.lock().unwrap_or_else(PoisonError::into_inner) = Some(problem);
         error.into()
@@ -112,7 +110,7 @@ enum Handshake {
 }
 
 fn read<'a>(leaf: &'a CertificateDer<'_>) -> Result<X509Certificate<'a>, CertificateProblem> {
-    X509Certificate::from_der(leaf).map(|(_, parsed)| parsed).map_err(|_| CertificateProblem::Other(Heard::from_text("it cannot be read")))
+    X509Certificate::from_der(leaf).map(|(_, parsed)| parsed).map_err(|_| CertificateProblem::Unreadable)
 }
 
 impl ServerCertVerifier for Verifier {
@@ -314,9 +312,9 @@ mod tests {
             })
         };
         let odd = refused(marked(|params| params.custom_extensions.push(odd_extension()))).await;
-        assert!(matches!(odd, Err(HandshakeError::Certificate(CertificateProblem::Other(_)))), "{odd:?}");
+        assert!(matches!(odd, Err(HandshakeError::Certificate(CertificateProblem::UnknownExtension { .. }))), "{odd:?}");
         let client_only = refused(marked(|params| params.extended_key_usages.push(ExtendedKeyUsagePurpose::ClientAuth))).await;
-        assert!(matches!(client_only, Err(HandshakeError::Certificate(CertificateProblem::Other(_)))), "{client_only:?}");
+        assert_eq!(client_only, Err(HandshakeError::Certificate(CertificateProblem::NotForServers)));
         // A leaf that is no authority cannot vouch for another, whatever its name says.
         let leaf = authority.server_with(&[], |params| params.distinguished_name.push(DnType::CommonName, "middle"));
         let mut forged = Authority::new("middle").version_1(HOST);

@@ -120,7 +120,7 @@ where
     S: AsyncRead + AsyncWrite + Unpin,
 {
     let before = stream.opening().len();
-    let (config, verifier) = trust.for_host(host).map_err(|error| failed(&error))?;
+    let (config, verifier) = trust.for_host(host).map_err(|error| HandshakeError::Failed((&error).into()))?;
     let connect = TlsConnector::from(Arc::new(config)).connect(server_name(host), stream);
     match connect.into_fallible().await {
         Ok(stream) => Ok(finished(stream, trust, host)),
@@ -187,13 +187,9 @@ fn failure(error: &io::Error, verifier: &Verifier, opening: &[u8], before: usize
             HandshakeError::ClientCertificateRefused { heard: alert_name(*alert) }
         }
         Some(rustls::Error::AlertReceived(alert)) => HandshakeError::Alert { heard: alert_name(*alert) },
-        Some(other) => failed(other),
+        Some(other) => HandshakeError::Failed(other.into()),
         None => HandshakeError::Cut,
     }
-}
-
-fn failed(error: &rustls::Error) -> HandshakeError {
-    HandshakeError::Failed { heard: Heard::from_text(&error.to_string()) }
 }
 
 /// Content types 20 to 23 (RFC 8446, section 5.1).

@@ -100,17 +100,48 @@ pub enum HandshakeError {
         heard: Heard,
     },
     /// The two sides do not agree on TLS.
-    #[error("the TLS handshake failed: {heard}")]
-    Failed {
-        /// What the TLS library says.
-        heard: Heard,
-    },
+    #[error("the TLS handshake failed: {0}")]
+    Failed(ProtocolFault),
     /// The stream ended inside the handshake, as with a middlebox that does not let TLS through.
     #[error("the connection was cut in the TLS handshake")]
     Cut,
     /// More bytes than any honest server sends.
     #[error("the peer sent more than a handshake can need")]
     Flood,
+}
+
+/// How TLS's own protocol broke.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
+#[non_exhaustive]
+pub enum ProtocolFault {
+    /// No version, cipher suite or key exchange in common.
+    #[error("nothing in common to agree on")]
+    Incompatible,
+    /// What came is no TLS, or not what belongs there.
+    #[error("a message that does not belong there")]
+    Malformed,
+    /// A record was changed on the way.
+    #[error("a record that cannot be decrypted")]
+    Corrupt,
+    /// The peer breaks a rule of the protocol.
+    #[error("the peer breaks a rule of TLS")]
+    Misbehaved,
+    /// Anything else.
+    #[error("a fault on this side")]
+    Internal,
+}
+
+impl From<&rustls::Error> for ProtocolFault {
+    fn from(error: &rustls::Error) -> Self {
+        use rustls::Error as E;
+        match error {
+            E::PeerIncompatible(_) => Self::Incompatible,
+            E::InvalidMessage(_) | E::InappropriateMessage { .. } | E::InappropriateHandshakeMessage { .. } => Self::Malformed,
+            E::DecryptError => Self::Corrupt,
+            E::PeerMisbehaved(_) | E::PeerSentOversizedRecord | E::NoCertificatesPresented => Self::Misbehaved,
+            _ => Self::Internal,
+        }
+    }
 }
 
 /// What is wrong with the server's certificate.
@@ -141,7 +172,22 @@ pub enum CertificateProblem {
     /// A signature in the chain, or the server's proof of its key, is wrong.
     #[error("a signature is wrong")]
     BadSignature,
+    /// It, or one of those that it leads to, is no X.509 certificate.
+    #[error("it cannot be read")]
+    Unreadable,
+    /// It is for clients, or for something else, alone.
+    #[error("it is not for use by a server")]
+    NotForServers,
+    /// Something critical stands in the chain that is not understood here.
+    #[error("its chain has extension {oid}, which is not understood")]
+    UnknownExtension {
+        /// In numbers.
+        oid: String,
+    },
+    /// Signed with an algorithm or a size that is not taken.
+    #[error("it is signed in a way that is not supported")]
+    UnsupportedSignature,
     /// Anything else.
-    #[error("{0}")]
-    Other(Heard),
+    #[error("it was not accepted")]
+    Refused,
 }

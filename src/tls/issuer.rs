@@ -11,8 +11,6 @@ use rustls::server::ParsedCertificate;
 use rustls::{CertificateError, RootCertStore};
 use x509_parser::prelude::{FromDer, ParsedExtension, X509Certificate, X509Version};
 
-use crate::path::heard::Heard;
-
 use super::error::CertificateProblem;
 
 /// How many issuers the walk climbs before it gives up: webpki's own limit on intermediates is six.
@@ -90,7 +88,7 @@ impl Judge<'_> {
     fn leads_to(&self, roots: &[&Root], leaf: &CertificateDer<'_>, intermediates: &[CertificateDer<'_>]) -> Result<(), CertificateProblem> {
         let parsed = parse(leaf)?;
         if roots.iter().any(|root| root.der == *leaf) {
-            return if serves(&parsed) { self.in_time(&parsed) } else { Err(not_for_servers()) };
+            return if serves(&parsed) { self.in_time(&parsed) } else { Err(CertificateProblem::NotForServers) };
         }
         if parsed.version() != X509Version::V3 || parsed.is_ca() {
             return self.walk(roots, &parsed, intermediates);
@@ -106,7 +104,7 @@ impl Judge<'_> {
         let authorities: Vec<X509Certificate<'_>> =
             intermediates.iter().filter_map(|der| parse(der).ok()).filter(|authority| may_issue(authority)).collect();
         if !serves(leaf) {
-            return Err(not_for_servers());
+            return Err(CertificateProblem::NotForServers);
         }
         let mut subject = leaf;
         let mut forged = false;
@@ -159,10 +157,6 @@ fn signed(subject: &X509Certificate<'_>, issuer_key: &[u8], algorithms: &WebPkiS
     })
 }
 
-fn not_for_servers() -> CertificateProblem {
-    CertificateProblem::Other(Heard::from_text("it is not for use by a server"))
-}
-
 /// A certificate's public key, taken apart.
 pub(super) struct PublicKey<'a> {
     /// What the algorithm identifier's SEQUENCE holds, as rustls compares it.
@@ -208,7 +202,7 @@ fn element(der: &[u8]) -> Option<(&[u8], &[u8])> {
 }
 
 fn parse<'a>(der: &'a CertificateDer<'_>) -> Result<X509Certificate<'a>, CertificateProblem> {
-    X509Certificate::from_der(der).map(|(_, parsed)| parsed).map_err(|_| CertificateProblem::Other(Heard::from_text("it cannot be read")))
+    X509Certificate::from_der(der).map(|(_, parsed)| parsed).map_err(|_| CertificateProblem::Unreadable)
 }
 
 fn may_issue(certificate: &X509Certificate<'_>) -> bool {
@@ -238,9 +232,7 @@ fn is_understood(certificate: &X509Certificate<'_>) -> Result<(), CertificatePro
         _ => extension.critical,
     });
     match foreign {
-        Some(extension) => {
-            Err(CertificateProblem::Other(Heard::from_text(&format!("its chain has extension {}, which is not understood", extension.oid))))
-        }
+        Some(extension) => Err(CertificateProblem::UnknownExtension { oid: extension.oid.to_id_string() }),
         None => Ok(()),
     }
 }
@@ -252,8 +244,12 @@ fn problem_of(error: &rustls::Error) -> CertificateProblem {
             CertificateError::NotValidYet | CertificateError::NotValidYetContext { .. } => CertificateProblem::NotYetValid,
             CertificateError::UnknownIssuer => CertificateProblem::UnknownIssuer,
             CertificateError::BadSignature => CertificateProblem::BadSignature,
-            other => CertificateProblem::Other(Heard::from_text(&other.to_string())),
+            CertificateError::BadEncoding => CertificateProblem::Unreadable,
+            CertificateError::InvalidPurpose | CertificateError::InvalidPurposeContext { .. } => CertificateProblem::NotForServers,
+            CertificateError::UnsupportedSignatureAlgorithmContext { .. }
+            | CertificateError::UnsupportedSignatureAlgorithmForPublicKeyContext { .. } => CertificateProblem::UnsupportedSignature,
+            _ => CertificateProblem::Refused,
         },
-        other => CertificateProblem::Other(Heard::from_text(&other.to_string())),
+        _ => CertificateProblem::Refused,
     }
 }
