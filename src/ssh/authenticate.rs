@@ -145,9 +145,8 @@ mod tests {
 
     use super::*;
     use crate::path::heard::Heard;
-    use crate::secret::Secret;
     use crate::ssh::handshake::handshake;
-    use crate::ssh::testing::{LONG, SHORT, Server, connected, log_in, pinned, wait_until};
+    use crate::ssh::testing::{LONG, SHORT, Server, connected, log_in, pinned, rsa_key, wait_until};
 
     fn key() -> PrivateKey {
         PrivateKey::generate_ed25519().unwrap()
@@ -197,12 +196,7 @@ mod tests {
 
     #[tokio::test]
     async fn an_rsa_key_is_offered_as_the_server_takes_it_and_never_with_sha_1() {
-        let folder = tempfile::tempdir().unwrap();
-        let file = folder.path().join("key");
-        let keygen = std::process::Command::new("ssh-keygen").args(["-q", "-t", "rsa", "-b", "3072", "-N", "", "-f"]).arg(&file).status();
-        assert!(keygen.expect("ssh-keygen is needed here").success());
-        let key = PrivateKey::parse(&Secret::from(std::fs::read_to_string(&file).unwrap()), None).unwrap();
-
+        let key = rsa_key();
         // One that says it is asked once: each offer counts towards its MaxAuthTries.
         let tells = Server::with(|_, _| reject(&[MethodKind::PublicKey], false), |_| ()).await;
         assert!(matches!(tells.log_in("tf", &key).await, Err(AuthenticateError::Denied { .. })));

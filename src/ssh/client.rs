@@ -72,6 +72,13 @@ impl Events {
         self.refusals.lock().await.recv().await.unwrap_or_default()
     }
 
+    /// Nobody has taken the words of a refusal.
+    fn forget_refusal(&self) {
+        if let Ok(mut refusals) = self.refusals.try_lock() {
+            let _words = refusals.try_recv();
+        }
+    }
+
     fn channels(&self) -> MutexGuard<'_, HashMap<ChannelId, Ending>> {
         self.channels.lock().unwrap_or_else(PoisonError::into_inner)
     }
@@ -215,7 +222,10 @@ impl Handler for Client {
         }
         // Both fail only when nobody is left who could want the words.
         let _told = timeout(TAKING, self.refusals.send(Heard::from_text(description))).await;
-        let _taken = timeout(TAKING, self.refusals.reserve()).await;
+        if timeout(TAKING, self.refusals.reserve()).await.is_err() {
+            // Of a channel that was dropped just now: else they would be taken for the words of the next refusal.
+            self.events.forget_refusal();
+        }
         Ok(())
     }
 

@@ -309,6 +309,26 @@ mod tests {
         assert!(to(&session, "echo", LONG).await.is_ok());
     }
 
+    /// Kept, the words would be told as those of the next refusal, and waiting for somebody to take them would stall the session.
+    #[tokio::test]
+    async fn a_refusal_of_an_open_channel_is_nobodys() {
+        let server = Server::start().await;
+        let session = server.session().await;
+        for _ in 0..3 {
+            let mut channel = to(&session, "echo", LONG).await.ok().unwrap();
+            channel.write_all(b"refuse").await.unwrap();
+            let mut rest = Vec::new();
+            let ended = timeout(LONG, channel.read_to_end(&mut rest)).await.expect("it hangs");
+            assert_eq!(ended.unwrap_err().kind(), io::ErrorKind::ConnectionReset);
+            // Dropped before the refusal comes.
+            let mut dropped = to(&session, "echo", LONG).await.ok().unwrap();
+            dropped.write_all(b"refuse").await.unwrap();
+        }
+        let refused = Heard::from_text("db: Connection refused");
+        assert_eq!(to(&session, "db", LONG).await.err(), Some(ForwardError::DialFailed { heard: refused }));
+        assert!(to(&session, "echo", LONG).await.is_ok());
+    }
+
     #[tokio::test]
     async fn what_a_lost_session_cuts_off_does_not_look_complete() {
         let server = Server::start().await;

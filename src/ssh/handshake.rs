@@ -271,7 +271,7 @@ mod tests {
     use super::*;
     use crate::key::PrivateKey;
     use crate::path::stage::Stage;
-    use crate::ssh::testing::{LONG, Peer, SHORT, Server, connected, only, peer, pinned, says_and_closes};
+    use crate::ssh::testing::{LONG, Peer, SHORT, Server, connected, only, peer, pinned, rsa_key, says_and_closes, signs_with};
 
     async fn fails(peer: &Peer, within: Duration) -> HandshakeError {
         handshake(connected(peer.port).await, &HostKeys::Any, within).await.err().unwrap()
@@ -430,6 +430,19 @@ mod tests {
         }
         server.notes.until("ended", 3).await;
         assert_eq!(server.notes.count("offered tf"), 0);
+    }
+
+    /// russh takes any of them, whatever was agreed.
+    #[tokio::test]
+    async fn a_host_key_signs_as_it_was_agreed_and_never_with_sha_1() {
+        let key = rsa_key();
+        for (hash, signature) in [(None, "ssh-rsa"), (Some(HashAlg::Sha256), "rsa-sha2-256")] {
+            let server = signs_with(key.clone(), hash).await;
+            let refused = handshake(connected(server.port).await, &pinned(&key.public()), LONG).await.err();
+            assert_eq!(refused, Some(HandshakeError::WeakSignature { signature: signature.to_owned() }));
+        }
+        let honest = signs_with(key.clone(), Some(HashAlg::Sha512)).await;
+        assert!(handshake(connected(honest.port).await, &pinned(&key.public()), LONG).await.is_ok());
     }
 
     #[tokio::test]

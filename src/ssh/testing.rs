@@ -7,11 +7,13 @@ use std::net::Ipv4Addr;
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
+use russh::keys::HashAlg;
+use russh::keys::signature::Signer;
 use russh::server::{
     Auth, ChannelOpenHandle, Config, Handler, Msg, PublicKeyOffer, Session as ServerSession, VerifiedPublicKey, run_stream,
 };
-use russh::{Channel as ServerChannel, ChannelOpenFailure, MethodKind, MethodSet};
-use tokio::io::AsyncWriteExt;
+use russh::{Channel as ServerChannel, ChannelId, ChannelOpenFailure, MethodKind, MethodSet};
+use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::{TcpListener, TcpStream};
 use tokio::sync::Notify;
 use tokio::task::JoinHandle;
@@ -23,6 +25,7 @@ use super::handshake::handshake;
 use super::session::Session;
 use crate::key::{HostKeys, PrivateKey, PublicKey};
 use crate::path::route::{Address, Port};
+use crate::secret::Secret;
 
 /// Far more than anything here takes, on the slowest machine.
 pub(super) const LONG: Duration = Duration::from_secs(20);
@@ -76,6 +79,81 @@ pub(super) async fn connected(port: u16) -> Tcp {
 
 pub(super) fn pinned(key: &PublicKey) -> HostKeys {
     HostKeys::Pinned { accepted: vec![key.clone()], revoked: Vec::new() }
+}
+
+/// An RSA key as `ssh-keygen` makes it.
+pub(super) fn rsa_key() -> PrivateKey {
+    let folder = tempfile::tempdir().unwrap();
+    let file = folder.path().join("key");
+    let keygen = std::process::Command::new("ssh-keygen").args(["-q", "-t", "rsa", "-b", "3072", "-N", "", "-f"]).arg(&file).status();
+    assert!(keygen.expect("ssh-keygen is needed here").success());
+    PrivateKey::parse(&Secret::from(std::fs::read_to_string(&file).unwrap()), None).unwrap()
+}
+
+/// A server that agrees to sign with its RSA key and SHA-512, and then signs with whatever hash it likes; no hash is SHA-1. It ends with the
+/// key exchange (RFC 4253; RFC 8731).
+pub(super) async fn signs_with(key: PrivateKey, hash: Option<HashAlg>) -> Peer {
+    peer(move |client| {
+        let key = key.clone();
+        async move { drop(exchange(client, &key, hash).await) }
+    })
+    .await
+}
+
+async fn exchange(mut client: TcpStream, key: &PrivateKey, hash: Option<HashAlg>) -> std::io::Result<()> {
+    const VERSION: &str = "SSH-2.0-signs";
+    let (cipher, mac) = ("aes256-gcm@openssh.com", "hmac-sha2-256");
+    let lists = ["curve25519-sha256", "rsa-sha2-512", cipher, cipher, mac, mac, "none", "none", "", ""];
+    let lists: Vec<u8> = lists.iter().flat_map(|list| string(list.as_bytes())).collect();
+    let ours = [&[20][..], &[7; 16], &lists, &[0; 5]].concat();
+    client.write_all(format!("{VERSION}\r\n").as_bytes()).await?;
+    client.write_all(&packet(&ours)).await?;
+    let mut version = Vec::new();
+    while !version.ends_with(b"\r\n") {
+        version.push(client.read_u8().await?);
+    }
+    version.truncate(version.len() - 2);
+    let theirs = read_packet(&mut client).await?;
+    let asked = read_packet(&mut client).await?;
+    let random = ring::rand::SystemRandom::new();
+    let secret = ring::agreement::EphemeralPrivateKey::generate(&ring::agreement::X25519, &random).unwrap();
+    let public = secret.compute_public_key().unwrap();
+    let point = ring::agreement::UnparsedPublicKey::new(&ring::agreement::X25519, asked[5..].to_vec());
+    let shared = ring::agreement::agree_ephemeral(secret, &point, mpint).unwrap();
+    let host_key = key.as_russh().public_key().to_bytes().unwrap();
+    let hashed = [&version, VERSION.as_bytes(), &theirs, &ours, &host_key, &asked[5..], public.as_ref()].map(string).concat();
+    let hashed = ring::digest::digest(&ring::digest::SHA256, &[hashed, shared].concat());
+    let signature = (key.as_russh().key_data().rsa().unwrap(), hash).try_sign(hashed.as_ref()).unwrap();
+    let signature = [signature.algorithm().as_str().as_bytes(), signature.as_bytes()].map(string).concat();
+    let reply = [&host_key, public.as_ref(), &signature].map(string).concat();
+    client.write_all(&packet(&[&[31][..], &reply].concat())).await?;
+    client.write_all(&packet(&[21])).await?;
+    let _until_the_client_ends = client.read_to_end(&mut Vec::new()).await?;
+    Ok(())
+}
+
+fn string(bytes: impl AsRef<[u8]>) -> Vec<u8> {
+    let bytes = bytes.as_ref();
+    [&u32::try_from(bytes.len()).unwrap().to_be_bytes()[..], bytes].concat()
+}
+
+/// A positive number, as the standard writes one.
+fn mpint(bytes: &[u8]) -> Vec<u8> {
+    let start = bytes.iter().position(|byte| *byte != 0).unwrap();
+    let sign = if bytes[start] & 0x80 == 0 { &[][..] } else { &[0] };
+    string([sign, &bytes[start..]].concat())
+}
+
+/// A packet in the clear: a multiple of eight bytes, of which the padding has four at least.
+fn packet(payload: &[u8]) -> Vec<u8> {
+    let padding = 11 - (payload.len() + 8) % 8;
+    string([&[u8::try_from(padding).unwrap()][..], payload, &vec![0; padding]].concat())
+}
+
+async fn read_packet(client: &mut TcpStream) -> std::io::Result<Vec<u8>> {
+    let mut packet = vec![0; client.read_u32().await?.try_into().unwrap()];
+    client.read_exact(&mut packet).await?;
+    Ok(packet[1..packet.len() - usize::from(packet[0])].to_vec())
 }
 
 /// What the server does with a key that is offered: the user's name and the algorithm decide.
@@ -201,6 +279,14 @@ impl Handler for Plan {
     async fn auth_publickey(&mut self, user: &str, key: VerifiedPublicKey<'_>) -> Result<Auth, Self::Error> {
         self.notes.note(&format!("accepted {user} {}", key.algorithm.as_str()));
         Ok(Auth::Accept)
+    }
+
+    /// What is told to `refuse` is answered as if the channel were yet to be opened.
+    async fn data(&mut self, channel: ChannelId, data: &[u8], session: &mut ServerSession) -> Result<(), Self::Error> {
+        if data == b"refuse" {
+            session.channel_open_failure(channel, ChannelOpenFailure::ConnectFailed, "stale words", "")?;
+        }
+        Ok(())
     }
 
     /// The host's name says what becomes of the channel: `echo`, `late`, `silent`, `opens`, `prohibited`, a port of loopback, or refused in words with

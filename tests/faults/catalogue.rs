@@ -29,7 +29,7 @@ const ELSEWHERE: [(&str, &str, &str); 24] = [
     ("forward/shortage", "src/way/failure.rs", "what_no_lab_can_make_has_its_cause"),
     ("dial/unreachable", "src/way/failure.rs", "the_bastions_words_tell_what_it_met"),
     ("handshake/closed", "src/ssh/handshake.rs", "a_close_after_the_version_is_another_thing"),
-    ("host_key/weak-signature", "src/ssh/wire.rs", "the_name_in_the_host_keys_signature_is_found"),
+    ("host_key/weak-signature", "src/ssh/handshake.rs", "a_host_key_signs_as_it_was_agreed_and_never_with_sha_1"),
     ("tls/no-root", "src/tls/certificate.rs", "a_chain_ends_at_a_root_and_nowhere_else"),
     ("tls/handshake-silent", "src/postgres/negotiate.rs", "silence_ends_with_the_deadline"),
     ("tls/closed", "tests/check/retries.rs", "a_direct_path_blames_no_bastion"),
