@@ -50,6 +50,11 @@ impl Walk<'_> {
         } else if self.dials(leg) {
             let asked = hop.filter(|_| reaches(Stage::Handshake));
             asked.and_then(unpinned).map_or(Ok(()), Err)?;
+            // To a server's MaxStartups each connection counts that has not logged in.
+            let _place = match hop {
+                Some(_) => dialer.sessions.place(self.request.route.hops.iter().take(leg + 1).map(|hop| hop.at.clone()).collect()).await,
+                None => None,
+            };
             let stream = dialer.dial(leg, at).await?;
             if let Some(hop) = asked {
                 dialer.shake_hands(stream, leg, hop).await?;

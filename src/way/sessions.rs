@@ -6,7 +6,7 @@ use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::sync::{Arc, Mutex as StdMutex, PoisonError, Weak};
 use std::time::Duration;
 
-use tokio::sync::{Mutex, MutexGuard, OwnedMutexGuard, Semaphore, SemaphorePermit};
+use tokio::sync::{Mutex, MutexGuard, OwnedMutexGuard, OwnedSemaphorePermit, Semaphore, SemaphorePermit};
 use tokio::time::Instant;
 
 use super::failure::Failure;
@@ -88,7 +88,7 @@ struct Slot {
 
 /// What all logins of one bastion share: its patience.
 struct Gate {
-    handshakes: Semaphore,
+    handshakes: Arc<Semaphore>,
     strangers: Semaphore,
     /// Held by the one login that is about to be refused, if it is. First come, first served.
     offer: Mutex<()>,
@@ -98,7 +98,7 @@ struct Gate {
 impl Gate {
     fn new() -> Self {
         Self {
-            handshakes: Semaphore::new(HANDSHAKES),
+            handshakes: Arc::new(Semaphore::new(HANDSHAKES)),
             strangers: Semaphore::new(STRANGERS),
             offer: Mutex::default(),
             last_refusal: StdMutex::default(),
@@ -132,7 +132,7 @@ impl Sessions {
 
     /// Stands in line for the session of a login.
     pub(crate) fn queue(&self, login: &Login, lane: Lane) -> Queue {
-        let (slot, gate) = (self.slot(login, lane), self.gate(login));
+        let (slot, gate) = (self.slot(login, lane), self.gate(login.server()));
         Queue { sessions: self.clone(), login: login.clone(), asked: Instant::now(), slot, gate }
     }
 
@@ -145,12 +145,18 @@ impl Sessions {
         slots.entry((login.clone(), lane)).or_default().clone()
     }
 
-    fn gate(&self, login: &Login) -> Arc<Gate> {
+    /// Waits for a place at a server for one connection and handshake of somebody who does not log in.
+    pub(crate) async fn place(&self, server: Vec<Address>) -> Option<OwnedSemaphorePermit> {
+        // The semaphore is never closed, so there is always a place.
+        Arc::clone(&self.gate(server).handshakes).acquire_owned().await.ok()
+    }
+
+    fn gate(&self, server: Vec<Address>) -> Arc<Gate> {
         let mut gates = lock(&self.0.gates);
         if gates.len() >= REMEMBERED {
             gates.retain(|_, gate| Arc::strong_count(gate) > 1 || gate.closed_until().is_some());
         }
-        Arc::clone(gates.entry(login.server()).or_insert_with(|| Arc::new(Gate::new())))
+        Arc::clone(gates.entry(server).or_insert_with(|| Arc::new(Gate::new())))
     }
 
     fn knows(&self, login: &Login) -> bool {

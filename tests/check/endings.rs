@@ -2,16 +2,17 @@
 
 use std::future::Future;
 use std::pin::pin;
+use std::sync::Arc;
 use std::task::Poll;
 use std::time::{Duration, Instant};
 
-use bastion::check::{Sessions, check};
+use bastion::check::{Patience, Sessions, check, hold};
 use bastion::path::event::Event;
 use bastion::path::stage::Stage;
 use tokio::task::JoinSet;
 use tokio_util::sync::CancellationToken;
 
-use crate::support::{Bench, SOON, database_at, port, proven, ssh_at, walk};
+use crate::support::{Bench, SOON, connections, database_at, port, proven, ssh_at, walk};
 
 /// Polls a future so many times and drops it. The answer is whether it came to an end.
 async fn polled<F: Future>(future: F, mut times: usize) -> bool {
@@ -70,6 +71,31 @@ async fn a_cancelled_check_ends_at_once_and_the_pool_serves_the_next() {
     proven(walk(&next, &sessions).await);
     assert_eq!(bench.lab.bastion.logins().len(), 1, "the session was there to be used");
     bench.is_left_alone();
+}
+
+/// The session of the proof may be gone by the time that it is to be held; then it is made again.
+#[tokio::test(flavor = "multi_thread")]
+async fn a_session_that_cannot_be_made_again_keeps_nobody_from_stopping() {
+    let bench = Bench::new();
+    let relay = Arc::new(lab::Relay::start(([127, 0, 0, 1], bench.lab.bastion.port())).unwrap());
+    let mut request = bench.request();
+    ssh_at(&mut request).port = port(relay.port());
+    let breaks = Arc::clone(&relay);
+    let observer = move |event: &Event| {
+        if matches!(event, Event::Passed { at, .. } if at.stage == Stage::Ready) {
+            breaks.freeze();
+            breaks.cut();
+            let ended = || lab::wait_until("the end of the session", SOON, || connections(breaks.port()) == 0).unwrap();
+            tokio::task::block_in_place(ended);
+        }
+    };
+    let cancelled = CancellationToken::new();
+    let told = cancelled.clone();
+    let holding = tokio::spawn(async move { hold(&request, &Patience::DEFAULT, &Sessions::new(), &observer, &told).await });
+    lab::wait_until("another try", SOON, || relay.connections() == 2).unwrap();
+    cancelled.cancel();
+    let ended = tokio::time::timeout(SOON, holding).await.expect("it does not stop").unwrap();
+    assert_eq!(ended.unwrap_err().code(), "handshake/interrupted");
 }
 
 #[tokio::test(flavor = "multi_thread")]

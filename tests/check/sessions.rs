@@ -4,6 +4,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use bastion::check::{Sessions, check};
+use bastion::path::position::Position;
 use bastion::path::stage::Stage;
 use lab::KeyType;
 use tokio_util::sync::CancellationToken;
@@ -71,6 +72,18 @@ async fn twenty_logins_at_once_are_never_turned_away() {
         assert!(!bench.lab.bastion.log().contains("MaxStartups"), "{}", bench.lab.bastion.log());
         bench.is_left_alone();
     }
+}
+
+/// Who wants the host key alone does not log in, and counts towards MaxStartups as long as the connection is there.
+#[tokio::test(flavor = "multi_thread")]
+async fn twenty_visits_at_once_are_never_turned_away() {
+    let bench = Bench::new();
+    bench.lab.bastion.reconfigure(&["MaxStartups 8:100:8"]).unwrap();
+    let mut request = bench.request();
+    request.until = Some(Position::new(0, Stage::HostKey));
+    walk_all(vec![request; 20], &Sessions::new()).await.into_iter().for_each(|walked| drop(proven(walked)));
+    assert!(!bench.lab.bastion.log().contains("MaxStartups"), "{}", bench.lab.bastion.log());
+    bench.is_left_alone();
 }
 
 #[tokio::test(flavor = "multi_thread")]

@@ -92,12 +92,23 @@ impl Bench {
     }
 }
 
-/// How many connections to a port of 127.0.0.1 clients hold, by the kernel's own list.
+/// How many connections to a port of 127.0.0.1 are established, by the kernel's own list.
 pub fn established(port: u16) -> usize {
+    in_states(port, &["01"])
+}
+
+/// How many clients hold, those included whose far end is closed.
+pub fn connections(port: u16) -> usize {
+    in_states(port, &["01", "08"])
+}
+
+fn in_states(port: u16, states: &[&str]) -> usize {
     let peer = format!("0100007F:{port:04X}");
     let list = std::fs::read_to_string("/proc/net/tcp").unwrap();
-    let is_open = |line: &&str| line.split_whitespace().nth(2) == Some(&peer) && line.split_whitespace().nth(3) == Some("01");
-    list.lines().filter(is_open).count()
+    let is_one = |line: &&str| {
+        line.split_whitespace().nth(2) == Some(&peer) && line.split_whitespace().nth(3).is_some_and(|state| states.contains(&state))
+    };
+    list.lines().filter(is_one).count()
 }
 
 pub async fn walk(request: &Request, sessions: &Sessions) -> Result<Report, Box<Diagnosis>> {
