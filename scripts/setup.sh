@@ -28,6 +28,7 @@ missing() {
     { has ssh && has ssh-keygen; } || echo openssh-client
     has_nss_wrapper || echo libnss-wrapper
     has_postgres || echo postgresql
+    has pgbouncer || echo pgbouncer
     has setpriv || echo util-linux
     has cc || echo build-essential
     has openssl || echo openssl
@@ -85,13 +86,15 @@ install() {
         fi
         ;;
     esac
-    sshd_unit=
-    case " $* " in *" openssh-server "*) sshd_unit=ssh ;; esac
+    units=
+    case " $* " in *" openssh-server "*) units=ssh ;; esac
+    case " $* " in *" pgbouncer "*) units="$units pgbouncer" ;; esac
     quietly as_root apt-get update -qq
     # confold: the file above is ours, and nobody is there to be asked about it.
     quietly as_root env DEBIAN_FRONTEND=noninteractive apt-get install -y -qq --no-install-recommends -o Dpkg::Options::=--force-confold "$@"
-    # Else it would start with the next boot.
-    if [ -n "$sshd_unit" ] && has systemctl; then as_root systemctl disable --quiet "$sshd_unit" 2>/dev/null || true; fi
+    # Else they would start with the next boot.
+    # shellcheck disable=SC2086 # one word for each unit
+    if [ -n "$units" ] && has systemctl; then as_root systemctl disable --quiet $units 2>/dev/null || true; fi
     if [ -n "$created" ]; then
         as_root rm -f /usr/sbin/policy-rc.d
         trap - EXIT

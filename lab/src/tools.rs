@@ -25,6 +25,11 @@ pub(crate) fn ssh_client(name: &str) -> Result<PathBuf> {
     in_path(name).ok_or_else(|| missing(name, "openssh-client"))
 }
 
+/// The path of pgbouncer.
+pub(crate) fn pgbouncer() -> Result<PathBuf> {
+    in_path("pgbouncer").ok_or_else(|| missing("pgbouncer", "pgbouncer"))
+}
+
 /// The version of the installed sshd, as (major, minor).
 pub(crate) fn sshd_version() -> Result<(u32, u32)> {
     // Old ones do not know -V and print their version with the complaint.

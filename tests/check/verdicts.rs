@@ -7,12 +7,13 @@ use bastion::path::event::Silent;
 use bastion::path::position::Position;
 use bastion::path::route::Target;
 use bastion::path::stage::Stage;
+use bastion::postgres::SslMode;
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::{TcpListener, TcpStream};
 use tokio::task::JoinSet;
 use tokio_util::sync::CancellationToken;
 
-use crate::support::{Bench, LONG, SOON, USER, port, proven, ssh_at, walk, walk_all};
+use crate::support::{Bench, LONG, SOON, USER, database_at, port, proven, ssh_at, walk, walk_all};
 
 async fn opened(request: Request) -> Opened {
     open_tunnel(request, &Sessions::new(), &Silent, &CancellationToken::new()).await.unwrap_or_else(|error| panic!("no tunnel: {error}"))
@@ -40,6 +41,23 @@ async fn a_proof_is_of_a_login_made_after_it_began() {
     bench.lab.bastion.revoke(USER).unwrap();
     let told = walk(&bench.within(Duration::from_secs(3)), &sessions).await.unwrap_err();
     assert_eq!(told.code(), "authenticate/key-refused");
+}
+
+/// A pooler answers every question about replication as the server behind it does, and lets no replication connection through.
+#[tokio::test(flavor = "multi_thread")]
+async fn replication_is_not_proven_through_a_pooler() {
+    let bench = Bench::new();
+    let pooler = lab::Pooler::start(&bench.lab.logical, lab::ROLE, bench.lab.password()).unwrap();
+    let mut request = bench.request();
+    request.postgres.tls = bench.tls(SslMode::Disable);
+    request.postgres.readiness.replication = true;
+    proven(walk(&request, &Sessions::new()).await);
+    database_at(&mut request).port = port(pooler.port());
+    let told = walk(&request, &Sessions::new()).await.unwrap_err();
+    assert_eq!(told.code(), "ready/not-ready");
+    assert!(told.to_string().contains("unsupported startup parameter: replication"), "{told}");
+    request.postgres.readiness.replication = false;
+    proven(walk(&request, &Sessions::new()).await);
 }
 
 /// Keeps the session of the checks up, as another check under way does.
