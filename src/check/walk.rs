@@ -89,3 +89,25 @@ impl<'a> Walk<'a> {
         self.reaches(Position::new(leg, if leg == 0 { Stage::Connect } else { Stage::Forward }))
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::path::event::Silent;
+    use crate::path::route::Route;
+
+    /// Else a goodbye that stalls would make of a proven path one that ran out of time.
+    #[tokio::test(start_paused = true)]
+    async fn what_comes_after_the_proof_ends_before_the_walk_does() {
+        let mut request = Request::new(Route::new(Vec::new(), None));
+        request.timeout = Duration::from_secs(3);
+        let sessions = Sessions::new();
+        let walk = Walk::new(&request, &Patience::DEFAULT, &sessions, &Silent);
+        let goodbye = Duration::from_secs(2);
+        assert_eq!(walk.left(goodbye), goodbye);
+        tokio::time::advance(goodbye).await;
+        assert!(walk.left(goodbye) < Duration::from_secs(1), "{:?}", walk.left(goodbye));
+        tokio::time::advance(goodbye).await;
+        assert_eq!(walk.left(goodbye), Duration::ZERO);
+    }
+}

@@ -25,7 +25,7 @@ use super::watched::{Finished, Watched};
 const APPLICATION_NAME: &str = "terraform-provider-bastion";
 
 /// How long a goodbye may take. Terminate is one packet and awaits no answer; only a stalled path needs longer, and then nobody waits.
-const CLOSE_WITHIN: Duration = Duration::from_secs(2);
+pub const GOODBYE: Duration = Duration::from_secs(2);
 
 /// The longest version shown: `16beta1` has seven characters, those of forks some twenty.
 const LONGEST_VERSION: usize = 32;
@@ -146,12 +146,12 @@ impl Connection {
         self.encrypted.as_ref()
     }
 
-    /// Tells the server that this is the end, so that it does not log a lost client, and closes the stream. Takes two seconds at the most.
-    pub async fn close(self) {
+    /// Tells the server that this is the end, so that it does not log a lost client, and closes the stream: [`GOODBYE`] is enough for it.
+    pub async fn close(self, within: Duration) {
         let Self { client, mut driver, .. } = self;
         drop(client);
         // Late or failed: dropping the driver ends the session all the same.
-        let _ended = timeout(CLOSE_WITHIN, &mut driver.0).await;
+        let _ended = timeout(within, &mut driver.0).await;
     }
 }
 
@@ -401,7 +401,7 @@ mod tests {
             let connection = log_in(ours, role(), WITHIN).await.unwrap();
             assert_eq!(connection.server_version(), "15.18");
             assert!(connection.encrypted().is_none());
-            connection.close().await;
+            connection.close(GOODBYE).await;
         };
         let ((), (startup, rest)) = tokio::join!(client, server);
         let startup = String::from_utf8_lossy(&startup).into_owned();
@@ -411,6 +411,17 @@ mod tests {
         );
         assert!(!startup.contains(PASSWORD));
         assert_eq!(rest, [b'X', 0, 0, 0, 4]);
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn a_goodbye_that_nobody_takes_ends_in_time() {
+        let (ours, mut theirs) = tokio::io::duplex(4096);
+        theirs.write_all(&[AUTHENTICATED, &message(b'Z', b"I")].concat()).await.unwrap();
+        let connection = log_in(ours, role(), WITHIN).await.unwrap();
+        // More than there is room for.
+        assert!(timeout(WITHIN, connection.client.simple_query(&"x".repeat(10_000))).await.is_err());
+        let within = Duration::from_millis(100);
+        assert!(timeout(within * 2, connection.close(within)).await.is_ok());
     }
 
     #[tokio::test]

@@ -21,7 +21,7 @@ mod watched;
 
 pub use error::{ConnectionLimit, Error, LoginError, ReadyError, TlsError, TlsSettingsError, Unavailability};
 pub use fall_back::falls_back;
-pub use login::{Connection, Role, login};
+pub use login::{Connection, GOODBYE, Role, login};
 pub use negotiate::negotiate;
 pub use readiness::Readiness;
 pub use secured::Secured;

@@ -322,7 +322,7 @@ mod tests {
         let malformed = Finding::MalformedTable { table: "no table".into() };
         assert_eq!(connection.ready(&tables(&["no table"]), WITHIN).await, Ok(vec![malformed]));
         assert_eq!(connection.ready(&Readiness::default(), WITHIN).await, Ok(vec![]));
-        connection.close().await;
+        connection.close(super::super::GOODBYE).await;
         let mut said = Vec::new();
         server.read_to_end(&mut said).await.unwrap();
         assert_eq!(said, [b'X', 0, 0, 0, 4], "nothing but the goodbye");

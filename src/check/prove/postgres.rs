@@ -1,7 +1,5 @@
 //! The proof that a Postgres can be used: TLS as `sslmode` asks, login, readiness; and once more where `sslmode` allows two encryptions.
 
-use std::time::Duration;
-
 use super::Proof;
 use crate::check::Postgres;
 use crate::check::failure::{of_known_postgres, of_postgres, of_two};
@@ -13,11 +11,8 @@ use crate::path::position::Position;
 use crate::path::route::{Address, Login};
 use crate::path::stage::Stage;
 use crate::path::walked::Status;
-use crate::postgres::{self, Encryption, Purpose, Readiness, Role, falls_back, login, negotiate};
+use crate::postgres::{self, Encryption, GOODBYE, Purpose, Readiness, Role, falls_back, login, negotiate};
 use crate::way::{Failure, Stream};
-
-/// How long a goodbye may take. Terminate is one packet and awaits no answer; only a stalled path needs longer, and then nobody waits.
-const GOODBYE: Duration = Duration::from_secs(2);
 
 /// Where a try broke: on the way, or in talk with Postgres, where another encryption may help.
 enum Broken {
@@ -131,8 +126,7 @@ impl Prover<'_> {
             let (status, note) = asked(readiness);
             steps.end(status, note);
         }
-        // Late or failed: dropping the connection ends it all the same, and the path is proven.
-        let _said = tokio::time::timeout(self.walk.left(GOODBYE), connection.close()).await;
+        connection.close(self.walk.left(GOODBYE)).await;
         Ok(Some(Proof::Postgres { server_version }))
     }
 }
@@ -147,7 +141,7 @@ impl Prover<'_> {
             let secured = negotiate(stream, &self.asked.tls, encryption, &self.at.host, patience.tls).await?;
             let connection = login(secured, role, Purpose::Replication, patience.login).await?;
             connection.identify_system(patience.ready).await?;
-            connection.close().await;
+            connection.close(self.walk.left(GOODBYE)).await;
             Ok::<_, postgres::Error>(())
         };
         let refused = identified.await.err();
