@@ -5,6 +5,7 @@ mod endings;
 mod hops;
 mod retries;
 mod sessions;
+mod soak;
 mod support;
 mod sync;
 mod tunnel;

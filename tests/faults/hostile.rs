@@ -1,7 +1,9 @@
 //! A thousand hostile bastions and a thousand hostile databases: each says what a real one said, and lies in its own way.
 
+use std::collections::BTreeMap;
 use std::io::{Read, Write};
 use std::net::{Ipv4Addr, TcpListener, TcpStream};
+use std::ops::Range;
 use std::process::Command;
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex};
@@ -62,7 +64,9 @@ fn in_a_process_of_its_own(kind: &str) {
     let mut child = Command::new(std::env::current_exe().unwrap());
     let output = child.args(["--exact", "hostile::all_of_a_kind", "--ignored", "--nocapture"]).env(KIND, kind).output().unwrap();
     let said = [output.stdout, output.stderr].concat();
-    assert!(output.status.success(), "{}", String::from_utf8_lossy(&said));
+    let said = String::from_utf8_lossy(&said);
+    assert!(output.status.success(), "{said}");
+    said.lines().filter(|line| line.starts_with("soak:")).for_each(|line| println!("{line}"));
 }
 
 #[test]
@@ -76,8 +80,13 @@ fn all_of_a_kind() {
         report(panic);
     }));
     let (request, script) = if kind == "bastion" { honest_bastion() } else { honest_database() };
+    let (request, script) = (Arc::new(request), Arc::new(script));
+    let mut ends = BTreeMap::new();
     let runtime = tokio::runtime::Builder::new_multi_thread().worker_threads(2).enable_all().build().unwrap();
-    let ends = runtime.block_on(all(request, script));
+    for round in lab::Soak::of(if kind == "bastion" { "a thousand hostile bastions" } else { "a thousand hostile databases" }) {
+        let seeds = round * SEEDS..(round + 1) * SEEDS;
+        ends = runtime.block_on(all(seeds, &request, &script));
+    }
     runtime.shutdown_background();
     let memory = peak_memory();
     println!("{kind}: {ends:?}, {memory} KiB at the most");
@@ -87,20 +96,19 @@ fn all_of_a_kind() {
 }
 
 /// How the checks ended, by code.
-async fn all(request: Request, script: Script) -> std::collections::BTreeMap<String, usize> {
-    let (request, script) = (Arc::new(request), Arc::new(script));
+async fn all(seeds: Range<u64>, request: &Arc<Request>, script: &Arc<Script>) -> BTreeMap<String, usize> {
     let places = Arc::new(tokio::sync::Semaphore::new(AT_A_TIME));
     let mut checks = tokio::task::JoinSet::new();
-    for seed in 0..SEEDS {
+    for seed in seeds {
         let place = Arc::clone(&places).acquire_owned().await.unwrap();
-        let (request, script) = (Arc::clone(&request), Arc::clone(&script));
+        let (request, script) = (Arc::clone(request), Arc::clone(script));
         checks.spawn(async move {
             let code = one(seed, &request, &script).await;
             drop(place);
             code
         });
     }
-    let mut ends = std::collections::BTreeMap::new();
+    let mut ends = BTreeMap::new();
     for code in checks.join_all().await {
         *ends.entry(code).or_default() += 1;
     }
