@@ -1,10 +1,7 @@
 //! The stream that a login runs on: encrypted or not.
 
-use std::io;
-use std::pin::Pin;
-use std::task::{Context, Poll};
-
-use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
+use tokio_rustls::client::TlsStream;
+use tokio_util::either::Either;
 
 use crate::tls::{Bounded, Encrypted, Secure};
 
@@ -12,79 +9,35 @@ use super::sslmode::Encryption;
 
 /// The stream after [`negotiate`](super::negotiate): nothing of Postgres' own protocol has been spoken on it yet.
 pub struct Secured<S> {
-    layer: Layer<S>,
-}
-
-enum Layer<S> {
-    Plain(Bounded<S>),
-    Tls(Box<Secure<S>>),
+    pub(super) stream: Either<Bounded<S>, Box<TlsStream<Bounded<S>>>>,
+    encrypted: Option<Encrypted>,
+    channel_binding: Option<Vec<u8>>,
 }
 
 impl<S> Secured<S> {
     pub(super) const fn plain(stream: Bounded<S>) -> Self {
-        Self { layer: Layer::Plain(stream) }
+        Self { stream: Either::Left(stream), encrypted: None, channel_binding: None }
     }
 
-    pub(super) fn tls(stream: Secure<S>) -> Self {
-        Self { layer: Layer::Tls(Box::new(stream)) }
+    pub(super) fn tls(Secure { stream, encrypted, channel_binding, .. }: Secure<S>) -> Self {
+        Self { stream: Either::Right(Box::new(stream)), encrypted: Some(encrypted), channel_binding }
     }
 
     /// Whether TLS is up.
     #[must_use]
     pub const fn encryption(&self) -> Encryption {
-        match self.layer {
-            Layer::Plain(_) => Encryption::Plain,
-            Layer::Tls(_) => Encryption::Tls,
-        }
+        if self.encrypted.is_some() { Encryption::Tls } else { Encryption::Plain }
     }
 
     /// What is known of TLS; `None` in the clear.
     #[must_use]
-    pub fn encrypted(&self) -> Option<&Encrypted> {
-        match &self.layer {
-            Layer::Plain(_) => None,
-            Layer::Tls(stream) => Some(stream.encrypted()),
-        }
+    pub const fn encrypted(&self) -> Option<&Encrypted> {
+        self.encrypted.as_ref()
     }
 
     /// `tls-server-end-point` (RFC 5929); `None` in the clear, and for certificates whose signature has no hash, as Ed25519.
     #[must_use]
     pub fn channel_binding(&self) -> Option<&[u8]> {
-        match &self.layer {
-            Layer::Plain(_) => None,
-            Layer::Tls(stream) => stream.channel_binding(),
-        }
-    }
-}
-
-impl<S: AsyncRead + AsyncWrite + Unpin> AsyncRead for Secured<S> {
-    fn poll_read(mut self: Pin<&mut Self>, cx: &mut Context<'_>, buf: &mut ReadBuf<'_>) -> Poll<io::Result<()>> {
-        match &mut self.layer {
-            Layer::Plain(stream) => Pin::new(stream).poll_read(cx, buf),
-            Layer::Tls(stream) => Pin::new(stream).poll_read(cx, buf),
-        }
-    }
-}
-
-impl<S: AsyncRead + AsyncWrite + Unpin> AsyncWrite for Secured<S> {
-    fn poll_write(mut self: Pin<&mut Self>, cx: &mut Context<'_>, buf: &[u8]) -> Poll<io::Result<usize>> {
-        match &mut self.layer {
-            Layer::Plain(stream) => Pin::new(stream).poll_write(cx, buf),
-            Layer::Tls(stream) => Pin::new(stream).poll_write(cx, buf),
-        }
-    }
-
-    fn poll_flush(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
-        match &mut self.layer {
-            Layer::Plain(stream) => Pin::new(stream).poll_flush(cx),
-            Layer::Tls(stream) => Pin::new(stream).poll_flush(cx),
-        }
-    }
-
-    fn poll_shutdown(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
-        match &mut self.layer {
-            Layer::Plain(stream) => Pin::new(stream).poll_shutdown(cx),
-            Layer::Tls(stream) => Pin::new(stream).poll_shutdown(cx),
-        }
+        self.channel_binding.as_deref()
     }
 }

@@ -4,7 +4,7 @@ use std::io;
 use std::pin::Pin;
 use std::task::{Context, Poll, ready};
 
-use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
+use tokio::io::AsyncWrite;
 
 /// What makes a walsender of the session, with queries and for one database (the protocol's documentation, 53.4).
 const REPLICATION: &[u8] = b"replication\0database\0";
@@ -18,21 +18,39 @@ pub enum Purpose {
     Replication,
 }
 
-/// A stream whose first message gets one parameter more.
-pub(super) struct Startup<S> {
-    inner: S,
+/// Changes the first message where it has to be.
+pub(super) struct Startup {
     purpose: Purpose,
-    /// The changed message, and how much of it is sent.
-    changed: Option<(Vec<u8>, usize)>,
+    /// What of the changed message is still to be sent.
+    left: Option<Vec<u8>>,
 }
 
-impl<S> Startup<S> {
-    pub(super) const fn new(inner: S, purpose: Purpose) -> Self {
-        Self { inner, purpose, changed: None }
+impl Startup {
+    pub(super) const fn new(purpose: Purpose) -> Self {
+        Self { purpose, left: None }
     }
 
-    pub(super) const fn get_ref(&self) -> &S {
-        &self.inner
+    /// Writes to a stream what its owner has to say.
+    pub(super) fn poll_write(
+        &mut self,
+        mut stream: Pin<&mut impl AsyncWrite>,
+        cx: &mut Context<'_>,
+        buf: &[u8],
+    ) -> Poll<io::Result<usize>> {
+        if self.purpose == Purpose::Queries {
+            return stream.poll_write(cx, buf);
+        }
+        // The driver writes its first message in one piece: before an answer it has nothing else to say.
+        let message = self.left.take().or_else(|| changed(buf)).ok_or(io::ErrorKind::InvalidInput)?;
+        let left = self.left.insert(message);
+        while !left.is_empty() {
+            match ready!(stream.as_mut().poll_write(cx, left))? {
+                0 => return Poll::Ready(Err(io::ErrorKind::WriteZero.into())),
+                sent => drop(left.drain(..sent)),
+            }
+        }
+        *self = Self::new(Purpose::Queries);
+        Poll::Ready(Ok(buf.len()))
     }
 }
 
@@ -44,46 +62,14 @@ fn changed(message: &[u8]) -> Option<Vec<u8>> {
     Some([&length.to_be_bytes()[..], parameters, REPLICATION, &[*end]].concat())
 }
 
-impl<S: AsyncRead + Unpin> AsyncRead for Startup<S> {
-    fn poll_read(mut self: Pin<&mut Self>, cx: &mut Context<'_>, buf: &mut ReadBuf<'_>) -> Poll<io::Result<()>> {
-        Pin::new(&mut self.inner).poll_read(cx, buf)
-    }
-}
-
-impl<S: AsyncWrite + Unpin> AsyncWrite for Startup<S> {
-    fn poll_write(mut self: Pin<&mut Self>, cx: &mut Context<'_>, buf: &[u8]) -> Poll<io::Result<usize>> {
-        let this = &mut *self;
-        if this.purpose == Purpose::Replication {
-            if this.changed.is_none() {
-                // The driver writes its first message in one piece: before an answer it has nothing else to say.
-                let message = changed(buf).ok_or_else(|| io::Error::from(io::ErrorKind::InvalidInput))?;
-                this.changed = Some((message, 0));
-            }
-            if let Some((message, sent)) = &mut this.changed {
-                while let Some(rest) = message.get(*sent..).filter(|rest| !rest.is_empty()) {
-                    *sent = sent.saturating_add(ready!(Pin::new(&mut this.inner).poll_write(cx, rest))?);
-                }
-            }
-            (this.purpose, this.changed) = (Purpose::Queries, None);
-            return Poll::Ready(Ok(buf.len()));
-        }
-        Pin::new(&mut this.inner).poll_write(cx, buf)
-    }
-
-    fn poll_flush(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
-        Pin::new(&mut self.inner).poll_flush(cx)
-    }
-
-    fn poll_shutdown(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
-        Pin::new(&mut self.inner).poll_shutdown(cx)
-    }
-}
-
 #[cfg(test)]
 mod tests {
     use tokio::io::{AsyncReadExt, AsyncWriteExt};
 
     use super::*;
+    use crate::postgres::secured::Secured;
+    use crate::postgres::watched::Watched;
+    use crate::tls::Bounded;
 
     #[tokio::test]
     async fn the_first_message_alone_gets_the_parameter() {
@@ -91,7 +77,7 @@ mod tests {
         let (ours, mut theirs) = tokio::io::duplex(7);
         let message = b"\0\0\0\x10\0\x03\0\0user\0me\0\0";
         let writing = tokio::spawn(async move {
-            let mut startup = Startup::new(ours, Purpose::Replication);
+            let (mut startup, _) = Watched::new(Secured::plain(Bounded::new(ours)), Purpose::Replication);
             startup.write_all(message).await.unwrap();
             startup.write_all(b"next").await.unwrap();
         });

@@ -98,14 +98,15 @@ impl Seen {
 
 /// A finished stream that tells what passes through it.
 pub(super) struct Watched<S> {
-    inner: Startup<Secured<S>>,
+    inner: Secured<S>,
+    startup: Startup,
     seen: Arc<Mutex<Seen>>,
 }
 
 impl<S> Watched<S> {
     pub(super) fn new(inner: Secured<S>, purpose: Purpose) -> (Self, Watch) {
         let seen = Arc::new(Mutex::new(Seen::default()));
-        (Self { inner: Startup::new(inner, purpose), seen: Arc::clone(&seen) }, Watch(seen))
+        (Self { inner, startup: Startup::new(purpose), seen: Arc::clone(&seen) }, Watch(seen))
     }
 }
 
@@ -121,7 +122,7 @@ impl Watch {
 impl<S: AsyncRead + AsyncWrite + Unpin> AsyncRead for Watched<S> {
     fn poll_read(mut self: Pin<&mut Self>, cx: &mut Context<'_>, buf: &mut ReadBuf<'_>) -> Poll<io::Result<()>> {
         let before = buf.filled().len();
-        let answer = ready!(Pin::new(&mut self.inner).poll_read(cx, buf));
+        let answer = ready!(Pin::new(&mut self.inner.stream).poll_read(cx, buf));
         let mut seen = self.seen.lock().unwrap_or_else(PoisonError::into_inner);
         let fresh = buf.filled().get(before..).unwrap_or_default();
         seen.ended |= answer.is_err() || fresh.is_empty();
@@ -137,21 +138,22 @@ impl<S: AsyncRead + AsyncWrite + Unpin> AsyncRead for Watched<S> {
 
 impl<S: AsyncRead + AsyncWrite + Unpin> AsyncWrite for Watched<S> {
     fn poll_write(mut self: Pin<&mut Self>, cx: &mut Context<'_>, buf: &[u8]) -> Poll<io::Result<usize>> {
-        Pin::new(&mut self.inner).poll_write(cx, buf)
+        let this = &mut *self;
+        this.startup.poll_write(Pin::new(&mut this.inner.stream), cx, buf)
     }
 
     fn poll_flush(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
-        Pin::new(&mut self.inner).poll_flush(cx)
+        Pin::new(&mut self.inner.stream).poll_flush(cx)
     }
 
     fn poll_shutdown(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
-        Pin::new(&mut self.inner).poll_shutdown(cx)
+        Pin::new(&mut self.inner.stream).poll_shutdown(cx)
     }
 }
 
 impl<S: AsyncRead + AsyncWrite + Unpin> TlsStream for Watched<S> {
     fn channel_binding(&self) -> ChannelBinding {
-        match self.inner.get_ref().channel_binding() {
+        match self.inner.channel_binding() {
             Some(hash) => ChannelBinding::tls_server_end_point(hash.to_vec()),
             None => ChannelBinding::none(),
         }

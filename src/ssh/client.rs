@@ -149,6 +149,22 @@ fn name_of(name: &str, known: &[&'static str]) -> &'static str {
     known.iter().find(|known| **known == name).copied().unwrap_or("unknown")
 }
 
+/// Nothing was asked for that a server could open a channel for, so each one is refused, as OpenSSH does: kept, they fill the memory.
+macro_rules! refuse_each {
+    ($($kind:ident($($detail:ty),*);)*) => {
+        $(async fn $kind(
+            &mut self,
+            _: RusshChannel<Msg>,
+            $(_: $detail,)*
+            reply: ChannelOpenHandle,
+            _: &mut Session,
+        ) -> Result<(), Self::Error> {
+            reply.reject(ChannelOpenFailure::AdministrativelyProhibited).await;
+            Ok(())
+        })*
+    };
+}
+
 impl Handler for Client {
     type Error = russh::Error;
 
@@ -229,79 +245,14 @@ impl Handler for Client {
         Ok(())
     }
 
-    async fn server_channel_open_session(
-        &mut self,
-        _channel: RusshChannel<Msg>,
-        reply: ChannelOpenHandle,
-        _session: &mut Session,
-    ) -> Result<(), Self::Error> {
-        refuse(reply).await
-    }
-
-    async fn server_channel_open_direct_tcpip(
-        &mut self,
-        _channel: RusshChannel<Msg>,
-        _host: &str,
-        _port: u32,
-        _originator: &str,
-        _originator_port: u32,
-        reply: ChannelOpenHandle,
-        _session: &mut Session,
-    ) -> Result<(), Self::Error> {
-        refuse(reply).await
-    }
-
-    async fn server_channel_open_direct_streamlocal(
-        &mut self,
-        _channel: RusshChannel<Msg>,
-        _path: &str,
-        reply: ChannelOpenHandle,
-        _session: &mut Session,
-    ) -> Result<(), Self::Error> {
-        refuse(reply).await
-    }
-
-    async fn server_channel_open_forwarded_tcpip(
-        &mut self,
-        _channel: RusshChannel<Msg>,
-        _address: &str,
-        _port: u32,
-        _originator: &str,
-        _originator_port: u32,
-        reply: ChannelOpenHandle,
-        _session: &mut Session,
-    ) -> Result<(), Self::Error> {
-        refuse(reply).await
-    }
-
-    async fn server_channel_open_forwarded_streamlocal(
-        &mut self,
-        _channel: RusshChannel<Msg>,
-        _path: &str,
-        reply: ChannelOpenHandle,
-        _session: &mut Session,
-    ) -> Result<(), Self::Error> {
-        refuse(reply).await
-    }
-
-    async fn server_channel_open_agent_forward(
-        &mut self,
-        _channel: RusshChannel<Msg>,
-        reply: ChannelOpenHandle,
-        _session: &mut Session,
-    ) -> Result<(), Self::Error> {
-        refuse(reply).await
-    }
-
-    async fn server_channel_open_x11(
-        &mut self,
-        _channel: RusshChannel<Msg>,
-        _originator: &str,
-        _originator_port: u32,
-        reply: ChannelOpenHandle,
-        _session: &mut Session,
-    ) -> Result<(), Self::Error> {
-        refuse(reply).await
+    refuse_each! {
+        server_channel_open_session();
+        server_channel_open_direct_tcpip(&str, u32, &str, u32);
+        server_channel_open_direct_streamlocal(&str);
+        server_channel_open_forwarded_tcpip(&str, u32, &str, u32);
+        server_channel_open_forwarded_streamlocal(&str);
+        server_channel_open_agent_forward();
+        server_channel_open_x11(&str, u32);
     }
 
     async fn disconnected(&mut self, reason: DisconnectReason<Self::Error>) -> Result<(), Self::Error> {
@@ -314,12 +265,6 @@ impl Handler for Client {
         self.events.seen().ended.get_or_insert(heard);
         result
     }
-}
-
-/// Nothing was asked for that a server could open a channel for, so each one is refused, as OpenSSH does: kept, they fill the memory.
-async fn refuse(reply: ChannelOpenHandle) -> Result<(), russh::Error> {
-    reply.reject(ChannelOpenFailure::AdministrativelyProhibited).await;
-    Ok(())
 }
 
 /// russh's errors in the words of people; empty where russh's own are all there is, for those are not the peer's.

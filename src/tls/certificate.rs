@@ -189,8 +189,8 @@ mod tests {
             let host = self.host.parse().unwrap();
             let client = async {
                 connect(Bounded::new(ours), &trust, &host, std::time::Duration::from_secs(10)).await.map(|secure| {
-                    assert!(!secure.encrypted().cipher_suite.is_empty() && secure.channel_binding().is_some());
-                    secure.encrypted().to_string()
+                    assert!(!secure.encrypted.cipher_suite.is_empty() && secure.channel_binding.is_some());
+                    secure.encrypted.to_string()
                 })
             };
             tokio::join!(client, server).0

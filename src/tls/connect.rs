@@ -2,14 +2,12 @@
 
 use std::fmt;
 use std::io;
-use std::pin::Pin;
 use std::sync::Arc;
-use std::task::{Context, Poll};
 use std::time::Duration;
 
 use rustls::pki_types::{DnsName, IpAddr, ServerName};
 use rustls::{AlertDescription, ProtocolVersion};
-use tokio::io::{AsyncRead, AsyncReadExt, AsyncWrite, ReadBuf};
+use tokio::io::{AsyncRead, AsyncReadExt, AsyncWrite};
 use tokio::time::timeout;
 use tokio_rustls::TlsConnector;
 use tokio_rustls::client::TlsStream;
@@ -62,43 +60,15 @@ impl fmt::Display for Encrypted {
     }
 }
 
-/// A stream inside TLS.
+/// A finished handshake.
+#[non_exhaustive]
 pub struct Secure<S> {
-    stream: TlsStream<Bounded<S>>,
-    encrypted: Encrypted,
-    channel_binding: Option<Vec<u8>>,
-}
-
-impl<S> Secure<S> {
+    /// What is said inside TLS.
+    pub stream: TlsStream<Bounded<S>>,
     /// What is known of TLS.
-    pub const fn encrypted(&self) -> &Encrypted {
-        &self.encrypted
-    }
-
+    pub encrypted: Encrypted,
     /// `tls-server-end-point` (RFC 5929); `None` for certificates whose signature has no hash, as Ed25519.
-    pub fn channel_binding(&self) -> Option<&[u8]> {
-        self.channel_binding.as_deref()
-    }
-}
-
-impl<S: AsyncRead + AsyncWrite + Unpin> AsyncRead for Secure<S> {
-    fn poll_read(mut self: Pin<&mut Self>, cx: &mut Context<'_>, buf: &mut ReadBuf<'_>) -> Poll<io::Result<()>> {
-        Pin::new(&mut self.stream).poll_read(cx, buf)
-    }
-}
-
-impl<S: AsyncRead + AsyncWrite + Unpin> AsyncWrite for Secure<S> {
-    fn poll_write(mut self: Pin<&mut Self>, cx: &mut Context<'_>, buf: &[u8]) -> Poll<io::Result<usize>> {
-        Pin::new(&mut self.stream).poll_write(cx, buf)
-    }
-
-    fn poll_flush(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
-        Pin::new(&mut self.stream).poll_flush(cx)
-    }
-
-    fn poll_shutdown(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
-        Pin::new(&mut self.stream).poll_shutdown(cx)
-    }
+    pub channel_binding: Option<Vec<u8>>,
 }
 
 /// Makes the handshake with a peer that agreed to it.

@@ -5,6 +5,7 @@ use std::pin::Pin;
 use std::task::{Context, Poll};
 
 use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
+use tokio_util::either::Either;
 
 use super::lanes::Place;
 use super::sessions::Lease;
@@ -16,15 +17,12 @@ use crate::ssh::forward::Channel;
 /// An open stream. It keeps the sessions up that it runs through. When one of them breaks, reading fails: only what the far side ended in
 /// order reads as an end.
 pub struct Stream {
-    carrier: Carrier,
+    carrier: Either<Tcp, Box<Channel>>,
+    /// The session that it runs through.
+    lease: Option<Lease>,
     /// The door that it came through is not shut behind it: what it breaks for can connect again.
     _admitted: Option<Admitted>,
     _place: Option<Place>,
-}
-
-enum Carrier {
-    Tcp(Tcp),
-    Channel(Box<Channel>, Lease),
 }
 
 /// What a stream runs through, for whoever has to tell its end from the far side's.
@@ -39,11 +37,11 @@ impl Link {
 
 impl Stream {
     pub(crate) const fn tcp(stream: Tcp, admitted: Option<Admitted>) -> Self {
-        Self { carrier: Carrier::Tcp(stream), _admitted: admitted, _place: None }
+        Self { carrier: Either::Left(stream), lease: None, _admitted: admitted, _place: None }
     }
 
     pub(crate) fn channel(channel: Channel, lease: Lease) -> Self {
-        Self { carrier: Carrier::Channel(Box::new(channel), lease), _admitted: None, _place: None }
+        Self { carrier: Either::Right(Box::new(channel)), lease: Some(lease), _admitted: None, _place: None }
     }
 
     /// The same stream, in its place on a lane.
@@ -53,10 +51,7 @@ impl Stream {
 
     /// The session that it runs through.
     pub(super) fn lease(&self) -> Option<Lease> {
-        match &self.carrier {
-            Carrier::Tcp(_) => None,
-            Carrier::Channel(_, lease) => Some(lease.clone()),
-        }
+        self.lease.clone()
     }
 
     pub(crate) fn link(&self) -> Link {
@@ -66,43 +61,28 @@ impl Stream {
 
 impl AsyncRead for Stream {
     fn poll_read(mut self: Pin<&mut Self>, cx: &mut Context<'_>, buf: &mut ReadBuf<'_>) -> Poll<io::Result<()>> {
-        match &mut self.carrier {
-            Carrier::Tcp(stream) => Pin::new(stream).poll_read(cx, buf),
-            Carrier::Channel(channel, _) => Pin::new(channel.as_mut()).poll_read(cx, buf),
-        }
+        Pin::new(&mut self.carrier).poll_read(cx, buf)
     }
 }
 
 impl AsyncWrite for Stream {
     fn poll_write(mut self: Pin<&mut Self>, cx: &mut Context<'_>, buf: &[u8]) -> Poll<io::Result<usize>> {
-        match &mut self.carrier {
-            Carrier::Tcp(stream) => Pin::new(stream).poll_write(cx, buf),
-            Carrier::Channel(channel, _) => Pin::new(channel.as_mut()).poll_write(cx, buf),
-        }
+        Pin::new(&mut self.carrier).poll_write(cx, buf)
     }
 
     fn poll_write_vectored(mut self: Pin<&mut Self>, cx: &mut Context<'_>, bufs: &[IoSlice<'_>]) -> Poll<io::Result<usize>> {
-        match &mut self.carrier {
-            Carrier::Tcp(stream) => Pin::new(stream).poll_write_vectored(cx, bufs),
-            Carrier::Channel(channel, _) => Pin::new(channel.as_mut()).poll_write_vectored(cx, bufs),
-        }
+        Pin::new(&mut self.carrier).poll_write_vectored(cx, bufs)
     }
 
     fn is_write_vectored(&self) -> bool {
-        matches!(self.carrier, Carrier::Tcp(_))
+        self.carrier.is_write_vectored()
     }
 
     fn poll_flush(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
-        match &mut self.carrier {
-            Carrier::Tcp(stream) => Pin::new(stream).poll_flush(cx),
-            Carrier::Channel(channel, _) => Pin::new(channel.as_mut()).poll_flush(cx),
-        }
+        Pin::new(&mut self.carrier).poll_flush(cx)
     }
 
     fn poll_shutdown(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
-        match &mut self.carrier {
-            Carrier::Tcp(stream) => Pin::new(stream).poll_shutdown(cx),
-            Carrier::Channel(channel, _) => Pin::new(channel.as_mut()).poll_shutdown(cx),
-        }
+        Pin::new(&mut self.carrier).poll_shutdown(cx)
     }
 }

@@ -95,7 +95,7 @@ async fn a_session_that_cannot_be_made_again_keeps_nobody_from_stopping() {
     lab::wait_until("another try", SOON, || relay.connections() == 2).unwrap();
     cancelled.cancel();
     let ended = tokio::time::timeout(SOON, holding).await.expect("it does not stop").unwrap();
-    assert_eq!(ended.unwrap_err().code(), "handshake/interrupted");
+    assert!(ended.unwrap_err().code().ends_with("/interrupted"));
 }
 
 #[tokio::test(flavor = "multi_thread")]
