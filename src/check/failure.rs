@@ -156,7 +156,7 @@ mod tests {
             (of_login(LoginError::ChannelBinding { heard: heard() }), Cause::ServerUnproven),
             (of_login(LoginError::AuthenticationUnsupported { heard: heard() }), Cause::AuthenticationUnsupported),
             (of_login(LoginError::Pooler { heard: heard() }), Cause::Pooler),
-            (of_login(LoginError::Other { stage: Stage::Login, sqlstate: "XX000".into(), heard: heard() }), Cause::LoginRefused),
+            (of_login(LoginError::Other { sqlstate: "XX000".into(), heard: heard() }), Cause::LoginRefused),
             (of_login(LoginError::PasswordRefused { heard: heard() }), Cause::PasswordRefused),
         ];
         for ((told, _), cause) in reports {

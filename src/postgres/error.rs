@@ -84,38 +84,6 @@ pub enum TlsError {
     Flood,
 }
 
-/// Which limit on connections is reached.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-#[non_exhaustive]
-pub enum ConnectionLimit {
-    /// `max_connections`: no slot is left at all.
-    Server,
-    /// The slots that are left are reserved (`superuser_reserved_connections`, `reserved_connections`).
-    Reserved,
-    /// The role's `CONNECTION LIMIT`.
-    Role,
-    /// The database's `CONNECTION LIMIT`.
-    Database,
-    /// The server does not say.
-    Unnamed,
-}
-
-/// Why a server takes nobody just now.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-#[non_exhaustive]
-pub enum Unavailability {
-    /// Starting up, or not consistent yet.
-    Starting,
-    /// Shutting down.
-    Stopping,
-    /// Recovering from a crash.
-    Recovering,
-    /// A standby with `hot_standby = off`: it will never take anybody.
-    HotStandbyDisabled,
-    /// It says so in words that are not known here.
-    Unclear,
-}
-
 /// Why the role did not get in, or the database did not open. Shapes as measured with Postgres 15 and pgbouncer 1.18.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 #[non_exhaustive]
@@ -199,16 +167,12 @@ pub enum LoginError {
     /// 53300.
     #[error("too many connections: {heard}")]
     TooManyConnections {
-        /// Which limit.
-        limit: ConnectionLimit,
         /// The server's message.
         heard: Heard,
     },
     /// 57P03, or 57P01 and 57P02 from a server that stops in the middle of a login.
     #[error("the server takes nobody just now: {heard}")]
     Unavailable {
-        /// Why.
-        why: Unavailability,
         /// The server's message.
         heard: Heard,
     },
@@ -262,54 +226,11 @@ pub enum LoginError {
     /// Any other error of the server.
     #[error("the server refused: {heard} (SQLSTATE {sqlstate})")]
     Other {
-        /// How far it had come.
-        stage: Stage,
         /// Five characters.
         sqlstate: String,
         /// The server's message.
         heard: Heard,
     },
-}
-
-impl LoginError {
-    /// [`Stage::Open`] if the role's credentials are not what is at fault, [`Stage::Tls`] if in the clear nothing of Postgres was heard
-    /// yet, else [`Stage::Login`].
-    #[must_use]
-    pub const fn stage(&self) -> Stage {
-        match self {
-            Self::NotPermittedToLogin { .. }
-            | Self::DatabaseMissing { .. }
-            | Self::NoConnectPrivilege { .. }
-            | Self::DatabaseClosed { .. }
-            | Self::TooManyConnections { .. }
-            | Self::Unavailable { .. } => Stage::Open,
-            Self::Protocol { stage, .. } | Self::Closed { stage } | Self::Silent { stage } | Self::Other { stage, .. } => *stage,
-            Self::PasswordRefused { .. }
-            | Self::PasswordMissing { .. }
-            | Self::RoleMissing { .. }
-            | Self::HbaNoEntry { .. }
-            | Self::HbaRejected { .. }
-            | Self::EncryptionRequired { .. }
-            | Self::ClientCertificateMissing { .. }
-            | Self::ClientCertificateRefused { .. }
-            | Self::AuthenticationUnsupported { .. }
-            | Self::ChannelBinding { .. }
-            | Self::ServerUnproven
-            | Self::Pooler { .. }
-            | Self::Flood
-            | Self::Unsendable => Stage::Login,
-        }
-    }
-
-    /// Whether waiting can help: a server that starts, stops or recovers, and slots that others will free.
-    #[must_use]
-    pub const fn heals(&self) -> bool {
-        match self {
-            Self::TooManyConnections { .. } => true,
-            Self::Unavailable { why, .. } => !matches!(why, Unavailability::HotStandbyDisabled),
-            _ => false,
-        }
-    }
 }
 
 /// Why readiness could not be found out. What is found is data, not an error: see [`Finding`](crate::path::finding::Finding).

@@ -57,7 +57,7 @@ impl Role {
 ///
 /// # Errors
 ///
-/// [`LoginError`]: [`LoginError::stage`] says whether the role or the database is at fault, [`LoginError::heals`] whether waiting helps.
+/// [`LoginError`], by what the server says.
 pub async fn login<S>(secured: Secured<S>, role: &Role, purpose: Purpose, within: Duration) -> Result<Connection, LoginError>
 where
     S: AsyncRead + AsyncWrite + Unpin + Send + 'static,
@@ -161,7 +161,6 @@ mod tests {
 
     use super::*;
     use crate::path::stage::Stage;
-    use crate::postgres::error::{ConnectionLimit, Unavailability};
     use crate::postgres::sslmode::Encryption;
     use crate::postgres::testing::{AUTHENTICATED, error_response, message, read_startup};
     use crate::tls::Bounded;
@@ -217,32 +216,13 @@ mod tests {
             ("42501", "CheckMyDatabase", "permission denied for database \"orders\"", |heard| E::NoConnectPrivilege { heard }),
             ("55000", "CheckMyDatabase", "database \"orders\" is not currently accepting connections", |heard| E::DatabaseClosed { heard }),
             ("08P01", "", "unsupported startup parameter: options", |heard| E::Pooler { heard }),
-            ("57P03", "ProcessStartupPacket", "the database system is starting up", |heard| E::Unavailable {
-                why: Unavailability::Starting,
-                heard,
-            }),
-            ("57P03", "ProcessStartupPacket", "the database system is shutting down", |heard| E::Unavailable {
-                why: Unavailability::Stopping,
-                heard,
-            }),
-            ("57P03", "ProcessStartupPacket", "das Datenbanksystem startet", |heard| E::Unavailable {
-                why: Unavailability::Unclear,
-                heard,
-            }),
-            ("XX000", "", "Tenant or user not found", |heard| E::Other { stage: Stage::Login, sqlstate: "XX000".into(), heard }),
+            ("57P03", "ProcessStartupPacket", "the database system is starting up", |heard| E::Unavailable { heard }),
+            ("57P03", "ProcessStartupPacket", "das Datenbanksystem startet", |heard| E::Unavailable { heard }),
+            ("53300", "InitProcess", "sorry, too many clients already", |heard| E::TooManyConnections { heard }),
+            ("XX000", "", "Tenant or user not found", |heard| E::Other { sqlstate: "XX000".into(), heard }),
         ];
         for (sqlstate, routine, words, variant) in table {
             assert_eq!(by(sqlstate, routine, words).await, variant(Heard::from_text(words)), "{words}");
-        }
-        for (routine, limit) in [
-            ("InitProcess", ConnectionLimit::Server),
-            ("InitPostgres", ConnectionLimit::Reserved),
-            ("InitializeSessionUserId", ConnectionLimit::Role),
-            ("CheckMyDatabase", ConnectionLimit::Database),
-            ("", ConnectionLimit::Unnamed),
-        ] {
-            let heard = Heard::from_text("too many");
-            assert_eq!(by("53300", routine, "too many").await, E::TooManyConnections { limit, heard }, "{routine}");
         }
         // In German, as a server with lc_messages = de_DE says it.
         for (words, rejects) in [("kein pg_hba.conf-Eintrag für Host »10.0.0.1«", false), ("pg_hba.conf rejects connection for host", true)]
@@ -251,22 +231,6 @@ mod tests {
             let expected = if rejects { E::HbaRejected { tried, heard } } else { E::HbaNoEntry { tried, heard } };
             assert_eq!(by("28000", "ClientAuthentication", words).await, expected);
         }
-    }
-
-    #[tokio::test]
-    async fn stage_and_healing_follow_from_the_variant() {
-        let starting = by("57P03", "ProcessStartupPacket", "the database system is starting up").await;
-        assert_eq!((starting.stage(), starting.heals()), (Stage::Open, true));
-        let full = by("53300", "InitProcess", "sorry, too many clients already").await;
-        assert_eq!((full.stage(), full.heals()), (Stage::Open, true));
-        let missing = by("3D000", "InitPostgres", "database \"x\" does not exist").await;
-        assert_eq!((missing.stage(), missing.heals()), (Stage::Open, false));
-        let password = by("28P01", "auth_failed", "password authentication failed").await;
-        assert_eq!((password.stage(), password.heals()), (Stage::Login, false));
-        let cold = [&b"SFATAL\0C57P03\0Mnot accepting connections\0DHot standby mode is disabled.\0\0"[..]].concat();
-        let cold = refused(&message(b'E', &cold)).await;
-        assert!(matches!(&cold, LoginError::Unavailable { why: Unavailability::HotStandbyDisabled, .. }), "{cold:?}");
-        assert!(!cold.heals());
     }
 
     #[tokio::test]

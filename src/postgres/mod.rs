@@ -19,7 +19,7 @@ mod testing;
 mod tls;
 mod watched;
 
-pub use error::{ConnectionLimit, Error, LoginError, ReadyError, TlsError, TlsSettingsError, Unavailability};
+pub use error::{Error, LoginError, ReadyError, TlsError, TlsSettingsError};
 pub use fall_back::falls_back;
 pub use login::{Connection, GOODBYE, Role, login};
 pub use negotiate::negotiate;

@@ -10,7 +10,7 @@ use crate::path::stage::Stage;
 use crate::secret::Secret;
 use crate::tls::{ProtocolFault, alert_name, concerns_client_certificate, is_flood, tls_error};
 
-use super::error::{ConnectionLimit, LoginError, ReadyError, Unavailability};
+use super::error::{LoginError, ReadyError};
 use super::sslmode::Encryption;
 use super::watched::Seen;
 
@@ -149,15 +149,11 @@ impl Attempt<'_> {
             "3D000" => LoginError::DatabaseMissing { heard },
             "42501" => LoginError::NoConnectPrivilege { heard },
             "55000" => LoginError::DatabaseClosed { heard },
-            "53300" => LoginError::TooManyConnections { limit: limit_of(refused), heard },
-            "57P03" | "57P02" | "57P01" => LoginError::Unavailable { why: unavailability_of(refused), heard },
+            "53300" => LoginError::TooManyConnections { heard },
+            "57P03" | "57P02" | "57P01" => LoginError::Unavailable { heard },
             "08P01" if refused.routine().is_none() => by_pooler(text, heard),
-            other => self.other(other, heard),
+            other => LoginError::Other { sqlstate: sqlstate(other), heard },
         }
-    }
-
-    fn other(&self, code: &str, heard: Heard) -> LoginError {
-        LoginError::Other { stage: self.seen.stage(), sqlstate: sqlstate(code), heard }
     }
 
     /// 28000 covers a dozen causes, told apart by words and by the routine, which is the same in every language.
@@ -198,7 +194,7 @@ impl Attempt<'_> {
         match refused.routine() {
             Some("ClientAuthentication") if says("pg_hba.conf") => LoginError::HbaNoEntry { tried, heard },
             Some("ClientAuthentication") => LoginError::ClientCertificateMissing { heard },
-            _ => self.other("28000", heard),
+            _ => LoginError::Other { sqlstate: "28000".to_owned(), heard },
         }
     }
 }
@@ -221,31 +217,6 @@ fn by_pooler(text: &str, heard: Heard) -> LoginError {
 fn wants_encryption(text: &str) -> bool {
     let text = text.to_ascii_lowercase();
     (text.contains("ssl") || text.contains("tls")) && text.contains("required") || text.contains("sslmode=require")
-}
-
-fn limit_of(refused: &DbError) -> ConnectionLimit {
-    match refused.routine() {
-        Some("InitProcess" | "ProcessStartupPacket" | "BackendInitialize") => ConnectionLimit::Server,
-        Some("InitPostgres") => ConnectionLimit::Reserved,
-        Some("InitializeSessionUserId") => ConnectionLimit::Role,
-        Some("CheckMyDatabase") => ConnectionLimit::Database,
-        _ => ConnectionLimit::Unnamed,
-    }
-}
-
-fn unavailability_of(refused: &DbError) -> Unavailability {
-    let says = |words: &str| refused.message().contains(words) || refused.detail().is_some_and(|detail| detail.contains(words));
-    if says("Hot standby mode is disabled") {
-        Unavailability::HotStandbyDisabled
-    } else if says("starting up") || says("not yet accepting") {
-        Unavailability::Starting
-    } else if says("shutting down") || matches!(refused.code().code(), "57P01" | "57P02") {
-        Unavailability::Stopping
-    } else if says("recovery mode") {
-        Unavailability::Recovering
-    } else {
-        Unavailability::Unclear
-    }
 }
 
 /// A SQLSTATE, bounded.

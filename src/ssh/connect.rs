@@ -110,8 +110,13 @@ fn of_lookup(error: &io::Error) -> ResolveError {
         return ResolveError::Failed { heard: Heard::from_system(error) };
     };
     let heard = Heard::from_text(verdict);
-    let unknown = ["not known", "No address associated", "nodename nor servname"];
-    if unknown.iter().any(|words| verdict.contains(words)) { ResolveError::NotFound { heard } } else { ResolveError::Failed { heard } }
+    if is_unknown_name(verdict) { ResolveError::NotFound { heard } } else { ResolveError::Failed { heard } }
+}
+
+/// Whether a resolver says that a name has no address, in the words of glibc, musl, the BSDs, Go or Windows.
+pub(crate) fn is_unknown_name(verdict: &str) -> bool {
+    let words = ["not known", "No address associated", "does not resolve", "no usable address", "such host"];
+    words.iter().any(|words| verdict.contains(words))
 }
 
 /// Connects to the first address that answers. They race as RFC 8305 says: the next one begins when the last has failed, or after a moment.
@@ -244,6 +249,7 @@ mod tests {
         let of = |words: &str| of_lookup(&io::Error::other(format!("failed to lookup address information: {words}")));
         let not_found = ResolveError::NotFound { heard: Heard::from_text("Name or service not known") };
         assert_eq!(of("Name or service not known"), not_found);
+        assert!(matches!(of("Name does not resolve"), ResolveError::NotFound { .. }));
         let failed = ResolveError::Failed { heard: Heard::from_text("Temporary failure in name resolution") };
         assert_eq!(of("Temporary failure in name resolution"), failed);
         assert_eq!(of_lookup(&io::Error::other("words of a library")), ResolveError::Failed { heard: Heard::default() });

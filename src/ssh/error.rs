@@ -2,7 +2,6 @@
 
 use crate::key::PublicKey;
 use crate::path::heard::Heard;
-use crate::path::stage::Stage;
 
 /// Why a name has no address.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
@@ -142,21 +141,6 @@ pub enum HandshakeError {
         /// What was presented, proven by its signature.
         presented: PublicKey,
     },
-}
-
-impl HandshakeError {
-    /// [`Stage::HostKey`] if the host key is at fault, else [`Stage::Handshake`].
-    #[must_use]
-    pub const fn stage(&self) -> Stage {
-        match self {
-            Self::HostKeyChanged { .. }
-            | Self::HostKeyOtherType { .. }
-            | Self::HostKeyRevoked { .. }
-            | Self::WeakSignature { .. }
-            | Self::Stripped => Stage::HostKey,
-            _ => Stage::Handshake,
-        }
-    }
 }
 
 /// Why the login failed.

@@ -119,12 +119,6 @@ impl Trust {
         self.demand
     }
 
-    /// Whether a client certificate is there to be shown.
-    #[must_use]
-    pub const fn has_identity(&self) -> bool {
-        self.client.is_some()
-    }
-
     /// Everything for one handshake with `host`, and the verifier that will know why it failed.
     pub(super) fn for_host(&self, host: &Host) -> Result<(ClientConfig, Arc<Verifier>), rustls::Error> {
         let provider = provider();

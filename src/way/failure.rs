@@ -3,6 +3,7 @@
 use crate::path::cause::Cause;
 use crate::path::heard::Heard;
 use crate::path::position::Position;
+use crate::ssh::connect::is_unknown_name;
 use crate::ssh::error::{AuthenticateError, ConnectError, ForwardError, HandshakeError, HoldError, ResolveError};
 
 /// What is wrong, and what was heard of it.
@@ -110,7 +111,7 @@ pub(crate) fn of_forward(error: ForwardError) -> Told {
             let words = heard.as_str();
             let cause = if words.contains("Temporary failure in name resolution") || words.contains("Try again") {
                 Cause::DialResolverSilent
-            } else if words.contains("not known") || words.contains("name resolution") || words.contains("resolving") {
+            } else if is_unknown_name(words) || words.contains("name resolution") || words.contains("resolving") {
                 Cause::DialNameUnknown
             } else if words.contains("refused") {
                 Cause::DialRefused
@@ -197,6 +198,12 @@ mod tests {
             ("Name or service not known", Cause::DialNameUnknown),
             ("Temporary failure in name resolution", Cause::DialResolverSilent),
             ("Error resolving 'h' port '5432'. Name does not resolve", Cause::DialNameUnknown),
+            ("Name does not resolve", Cause::DialNameUnknown),
+            ("No address associated with hostname", Cause::DialNameUnknown),
+            ("nodename nor servname provided, or not known", Cause::DialNameUnknown),
+            ("dial tcp: lookup db on 10.0.0.2:53: no such host", Cause::DialNameUnknown),
+            ("No such host is known. ", Cause::DialNameUnknown),
+            ("Try again", Cause::DialResolverSilent),
             ("Connection refused", Cause::DialRefused),
             ("No route to host", Cause::DialUnreachable),
             ("Network is unreachable", Cause::DialUnreachable),
