@@ -42,6 +42,20 @@ impl Heard {
         Self::verbatim(text.trim())
     }
 
+    /// Quotes a peer that may echo a secret that it was sent: each occurrence is blotted out, before the quote is cut, or a cut could leave half
+    /// of one; and a text that was cut off itself may end in its beginning.
+    #[must_use]
+    pub fn without(text: &str, secret: &str) -> Self {
+        let (text, secret) = (printable(text), printable(secret));
+        if secret.chars().count() < SHORTEST {
+            return Self::from_text(&text);
+        }
+        let text = text.replace(&secret, BLOT);
+        let beginnings = (SHORTEST..secret.len()).rev().filter_map(|length| secret.get(..length));
+        let whole = beginnings.into_iter().find_map(|beginning| text.strip_suffix(beginning)).unwrap_or(&text);
+        Self::from_text(whole)
+    }
+
     /// What the operating system says, without its number for it. Empty for an error that a library made: its words are no peer's.
     #[must_use]
     pub fn from_system(error: &std::io::Error) -> Self {
@@ -71,30 +85,6 @@ impl Heard {
     #[must_use]
     pub fn is_empty(&self) -> bool {
         self.0.is_empty()
-    }
-
-    /// The same quote with every occurrence of a secret blotted out, for a peer that echoes what it was sent.
-    #[must_use]
-    pub fn without(self, secret: &str) -> Self {
-        if secret.chars().count() < SHORTEST {
-            return self;
-        }
-        let mut pieces: Vec<String> = self.0.replace(secret, BLOT).split(CUT).map(ToOwned::to_owned).collect();
-        let last = pieces.len().saturating_sub(1);
-        for (index, piece) in pieces.iter_mut().enumerate() {
-            // The cut may have gone through the secret, and left half of it on either side.
-            let halves = || secret.char_indices().map(|(at, _)| secret.split_at(at));
-            let long = |half: &str| half.chars().count() >= SHORTEST;
-            let before = halves().rev().find(|(half, _)| index < last && long(half) && piece.ends_with(half));
-            if let Some((half, _)) = before {
-                piece.replace_range(piece.len() - half.len().., BLOT);
-            }
-            let after = halves().find(|(_, half)| index > 0 && long(half) && piece.starts_with(half));
-            if let Some((_, half)) = after {
-                piece.replace_range(..half.len(), BLOT);
-            }
-        }
-        Self(pieces.join("…"))
     }
 }
 
@@ -169,19 +159,18 @@ mod tests {
     }
 
     #[test]
-    fn an_echoed_secret_is_blotted_out() {
-        assert_eq!(Heard::from_text("bad password hunter2!").without("hunter2").as_str(), "bad password (secret)!");
-        assert_eq!(Heard::from_text("abc").without("").as_str(), "abc");
-    }
-
-    #[test]
-    fn no_half_of_a_secret_is_left_beside_a_cut() {
+    fn no_part_of_an_echoed_secret_is_quoted() {
+        let quoted = |text: &str, secret: &str| Heard::without(text, secret).to_string();
+        assert_eq!(quoted("bad password hunter2!", "hunter2"), "bad password (secret)!");
+        assert_eq!(quoted("abc", ""), "abc");
+        assert_eq!(quoted("ab", "ab"), "ab");
+        assert_eq!(quoted("you said correct\nhorse, and correct hor", "correct horse"), "you said (secret), and");
+        assert_eq!(quoted("ünï", "ünïcödé"), "");
         let secret = "correct-horse-battery-staple";
         for before in 0..200 {
-            let text = format!("{}{secret}{}", "x".repeat(before), "y".repeat(200 - before));
-            let heard = Heard::from_text(&text).without(secret);
+            let heard = quoted(&format!("{}{secret}{}", "x".repeat(before), "y".repeat(200 - before)), secret);
             let pieces = |length: usize| (0..=secret.len() - length).map(move |at| &secret[at..at + length]);
-            assert!(!pieces(4).any(|piece| heard.as_str().contains(piece)), "{before}: {heard}");
+            assert!(!pieces(4).any(|piece| heard.contains(piece)), "{before}: {heard}");
         }
     }
 }

@@ -32,10 +32,10 @@ pub(super) struct Transcript(Mutex<State>);
 
 #[derive(Default)]
 struct State {
-    kept: Vec<u8>,
-    line: Vec<u8>,
     /// The beginning, whatever it is, until the login is over.
     opening: Vec<u8>,
+    /// Where in it the next line begins; behind the version, the packets.
+    next: usize,
     received: usize,
     version: Option<String>,
     logged_in: bool,
@@ -46,7 +46,9 @@ struct State {
 impl Transcript {
     /// What came before the version, for a quote.
     pub(super) fn preamble(&self) -> Vec<u8> {
-        self.lock().kept.clone()
+        let state = self.lock();
+        let end = if state.version.is_some() { state.next.min(KEPT) } else { KEPT };
+        state.opening.iter().take(end).copied().collect()
     }
 
     /// The version line, once it is complete.
@@ -67,7 +69,8 @@ impl Transcript {
 
     /// The name in the signature by which the host key proved itself in the first key exchange, which is in the clear.
     pub(super) fn signature(&self) -> Option<String> {
-        signature(&self.lock().opening)
+        let state = self.lock();
+        signature(state.opening.get(state.next..)?)
     }
 
     /// From now on as much may come as the session's own flow control admits.
@@ -96,7 +99,7 @@ impl Transcript {
         let room = SEARCHED.saturating_sub(state.opening.len());
         state.opening.extend(bytes.iter().take(room));
         if state.version.is_none() {
-            state.look_for_version(bytes)?;
+            state.look_for_version()?;
         }
         state.received = state.received.saturating_add(bytes.len());
         let limit = if state.version.is_some() { LONGEST_LOGIN } else { LONGEST_PREAMBLE };
@@ -104,17 +107,8 @@ impl Transcript {
     }
 }
 
-/// Finds the reply of a key exchange behind the version line (RFC 4253, 6 and 8; RFC 4419, 3).
-fn signature(opening: &[u8]) -> Option<String> {
-    let mut rest = opening;
-    loop {
-        let end = rest.iter().position(|byte| *byte == b'\n')?;
-        let (line, behind) = rest.split_at_checked(end)?;
-        rest = behind.get(1..)?;
-        if line.starts_with(b"SSH-") {
-            break;
-        }
-    }
+/// Finds the reply of a key exchange (RFC 4253, 6 and 8; RFC 4419, 3).
+fn signature(mut rest: &[u8]) -> Option<String> {
     loop {
         let (packet, behind) = string(rest)?;
         rest = behind;
@@ -141,27 +135,22 @@ fn string(bytes: &[u8]) -> Option<(&[u8], &[u8])> {
 }
 
 impl State {
-    fn look_for_version(&mut self, bytes: &[u8]) -> io::Result<()> {
-        for byte in bytes {
-            if self.kept.len() < KEPT {
-                self.kept.push(*byte);
-            }
-            if *byte != b'\n' {
-                if self.line.len() < KEPT {
-                    self.line.push(*byte);
-                }
-                continue;
-            }
-            let line = std::mem::take(&mut self.line);
+    fn look_for_version(&mut self) -> io::Result<()> {
+        while let Some(rest) = self.opening.get(self.next..)
+            && let Some(length) = rest.iter().position(|byte| *byte == b'\n')
+        {
+            let line = rest.get(..length).unwrap_or_default();
             if line.starts_with(b"SSH-") {
-                let version = String::from_utf8_lossy(&line).trim_end().to_owned();
+                let version = String::from_utf8_lossy(line.get(..KEPT).unwrap_or(line)).trim_end().to_owned();
                 let old = is_old(&version);
                 self.version = Some(version);
+                self.next += length + 1;
                 return if old { Err(refuse("SSH 1")) } else { Ok(()) };
             }
             if line.starts_with(b"HTTP/") {
                 return Err(refuse("HTTP"));
             }
+            self.next += length + 1;
         }
         Ok(())
     }
@@ -323,6 +312,11 @@ mod tests {
         let reply = |kind: u8, name: &[u8]| packet(&[vec![kind], string(b"host key"), string(b"f"), signed(name)].concat());
         let hello = b"Welcome\r\nSSH-2.0-Test_1\r\n".to_vec();
         let exchange = |replies: &[Vec<u8>]| [hello.clone(), packet(&[20, 1, 2, 3]), replies.concat()].concat();
+        let signature = |said: &[u8]| {
+            let transcript = Transcript::default();
+            transcript.take(said).unwrap();
+            transcript.signature()
+        };
         assert_eq!(signature(&exchange(&[reply(31, b"ssh-ed25519")])).as_deref(), Some("ssh-ed25519"));
         // A group exchange has its group under the same number first.
         let group = packet(&[vec![31], string(b"p"), string(b"g")].concat());
