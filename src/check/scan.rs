@@ -15,7 +15,7 @@ use crate::path::route::{Address, Hop, Route};
 use crate::path::stage::Stage;
 use crate::ssh::error::{ConnectError, HandshakeError};
 use crate::ssh::scan::{KINDS, ScanError, scan as scan_once};
-use crate::way::{Dialer, Door, Failure, Lane, Patience, Sessions, Steps, Told, of_connect, of_handshake};
+use crate::way::{Dialer, Door, Failure, Patience, Sessions, Steps, Told, of_connect, of_handshake};
 
 /// The host keys of a bastion, ed25519 first. Nobody logs in, and whether it is the bastion that answers is not known.
 ///
@@ -38,18 +38,7 @@ pub async fn scan(
     let door = Door::new(admission);
     let (sessions, deadline) = (Sessions::new(), steps.began.checked_add(within));
     let (route, steps, patience) = (&route, &steps, &patience);
-    let dialer = Dialer {
-        route,
-        keys: &[],
-        sessions: &sessions,
-        lane: Lane::CHECKS,
-        patience,
-        steps,
-        door: &door,
-        since: None,
-        deadline,
-        settling: false,
-    };
+    let dialer = Dialer { deadline, ..Dialer::new(route, &[], &sessions, patience, steps, &door) };
     let persistence = Persistence { patience, steps, deadline, settling: false };
     let scanned = persistence.run(within, cancelled, || attempt(&dialer, at)).await;
     scanned.map_err(|failure| steps.failed(failure, |_| None))

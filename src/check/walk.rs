@@ -12,7 +12,7 @@ use crate::path::diagnosis::Diagnosis;
 use crate::path::event::Observer;
 use crate::path::position::Position;
 use crate::path::stage::Stage;
-use crate::way::{Dialer, Door, Failure, Lane, Patience, Sessions, Steps};
+use crate::way::{Dialer, Door, Failure, Patience, Sessions, Steps};
 
 /// One walk over one route.
 pub(super) struct Walk<'a> {
@@ -53,17 +53,12 @@ impl<'a> Walk<'a> {
     }
 
     pub(super) fn dialer(&self) -> Dialer<'_> {
+        let Self { request, patience, sessions, steps, door, deadline } = self;
         Dialer {
-            route: &self.request.route,
-            keys: &self.request.keys,
-            sessions: self.sessions,
-            lane: Lane::CHECKS,
-            patience: &self.patience,
-            steps: &self.steps,
-            door: &self.door,
-            since: Some(self.request.since.map_or(self.steps.began, Instant::from_std)),
-            deadline: self.deadline,
-            settling: self.request.settling,
+            since: Some(request.since.map_or(steps.began, Instant::from_std)),
+            deadline: *deadline,
+            settling: request.settling,
+            ..Dialer::new(&request.route, &request.keys, sessions, patience, steps, door)
         }
     }
 

@@ -7,7 +7,7 @@ use tokio::time::{Instant, timeout};
 
 use crate::path::heard::Heard;
 use crate::path::route::Host;
-use crate::tls::{Bounded, connect, is_flood, rest};
+use crate::tls::{Bounded, QUOTED, connect, is_flood, rest};
 
 use super::error::TlsError;
 use super::secured::Secured;
@@ -16,9 +16,6 @@ use super::tls::TlsSettings;
 
 /// SSLRequest: its length (8) and its code (80877103), as the protocol's message formats give them.
 const SSL_REQUEST: [u8; 8] = [0, 0, 0, 8, 0x04, 0xd2, 0x16, 0x2f];
-
-/// How much of a wrong answer is read in order to quote it: a greeting line of SSH, SMTP or HTTP.
-const QUOTED: u64 = 64;
 
 /// How much of an error is read instead of TLS. libpq takes at most 30,000 bytes (`MAX_ERRLEN`); the message comes first and is short.
 const ERROR_READ: u64 = 1024;

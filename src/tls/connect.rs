@@ -22,7 +22,7 @@ use super::error::HandshakeError;
 use super::trust::Trust;
 
 /// How much of a wrong answer is read in order to quote it: a greeting line of SSH, SMTP or HTTP.
-const QUOTED: u64 = 64;
+pub const QUOTED: u64 = 64;
 
 /// How long the rest of a wrong answer is waited for. It has begun to arrive, mostly in one packet; a quote is not worth more.
 const REST_WITHIN: Duration = Duration::from_millis(300);

@@ -13,6 +13,6 @@ mod trust;
 
 pub use bounded::{Bounded, is_flood};
 pub use certificate::Demand;
-pub use connect::{Encrypted, Secure, Verified, alert_name, concerns_client_certificate, connect, rest, tls_error};
+pub use connect::{Encrypted, QUOTED, Secure, Verified, alert_name, concerns_client_certificate, connect, rest, tls_error};
 pub use error::{CertificateProblem, ClientCertError, ClientKeyError, HandshakeError, IdentityError, ProtocolFault, RootCertError};
 pub use trust::{Identity, Roots, Trust};

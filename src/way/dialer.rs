@@ -57,6 +57,20 @@ pub(crate) struct Dialer<'a> {
 /// Walks the legs up to a session; boxed, because a hop's session may need that of the hop before it.
 type Opened<'s> = Pin<Box<dyn Future<Output = Result<Lease, Failure>> + Send + 's>>;
 
+impl<'a> Dialer<'a> {
+    /// For the lane of the checks: any session is good enough, and there is no end.
+    pub(crate) const fn new(
+        route: &'a Route,
+        keys: &'a [Arc<PrivateKey>],
+        sessions: &'a Sessions,
+        patience: &'a Patience,
+        steps: &'a Steps<'a>,
+        door: &'a Door,
+    ) -> Self {
+        Self { route, keys, sessions, lane: Lane::CHECKS, patience, steps, door, since: None, deadline: None, settling: false }
+    }
+}
+
 impl Dialer<'_> {
     /// Opens a stream to where a leg leads.
     pub(crate) async fn dial(&self, leg: usize, to: &Address) -> Result<Stream, Failure> {

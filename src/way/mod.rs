@@ -4,7 +4,6 @@
 //! beside those of the checks, so that nobody waits for a reader that does not read.
 
 mod admission;
-mod carry;
 mod dialer;
 mod failure;
 mod lanes;
@@ -22,7 +21,6 @@ pub(crate) use failure::{Failure, Told, of_connect, of_handshake, of_hold};
 pub use open::Way;
 pub use patience::Patience;
 pub(crate) use patience::dice;
-pub(crate) use sessions::Lane;
 pub use sessions::Sessions;
 pub(crate) use steps::{Failing, Steps};
 pub use stream::Stream;

@@ -63,18 +63,7 @@ impl Way {
         let route = Route::new(hops.clone(), Target::Tcp(to.clone()));
         let steps = Steps::new(&route, &Silent);
         let place = lanes.place(sessions);
-        let dialer = Dialer {
-            route: &route,
-            keys,
-            sessions,
-            lane: place.lane,
-            patience,
-            steps: &steps,
-            door: &door,
-            since: None,
-            deadline: None,
-            settling: false,
-        };
+        let dialer = Dialer { lane: place.lane, ..Dialer::new(&route, keys, sessions, patience, &steps, &door) };
         let opened = match dialer.dial(hops.len(), to).await {
             Err(Failure { cause: Cause::SessionLost, .. }) => dialer.dial(hops.len(), to).await,
             opened => opened,
