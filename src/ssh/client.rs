@@ -145,8 +145,8 @@ fn count(bytes: usize) -> i64 {
 }
 
 /// russh lends its names only for as long as a call.
-fn name_of(name: &str, known: &[&'static str]) -> &'static str {
-    known.iter().find(|known| **known == name).copied().unwrap_or("unknown")
+fn name_of<T: AsRef<str>>(name: &str, known: &'static [T]) -> &'static str {
+    known.iter().map(AsRef::as_ref).find(|known| *known == name).unwrap_or("unknown")
 }
 
 /// Nothing was asked for that a server could open a channel for, so each one is refused, as OpenSSH does: kept, they fill the memory.
@@ -185,8 +185,8 @@ impl Handler for Client {
         let mut seen = self.events.seen();
         let first = seen.kex.is_none();
         seen.signature.get_or_insert_with(|| names.key.as_str().to_owned());
-        seen.kex = Some(name_of(names.kex.as_ref(), super::handshake::KEX_NAMES));
-        seen.cipher = Some(name_of(names.cipher.as_ref(), super::handshake::CIPHER_NAMES));
+        seen.kex = Some(name_of(names.kex.as_ref(), super::handshake::KEX));
+        seen.cipher = Some(name_of(names.cipher.as_ref(), super::handshake::CIPHERS));
         if first && !names.strict_kex() && names.cipher == cipher::CHACHA20_POLY1305 {
             seen.not_strict = true;
             return Err(russh::Error::Kex);

@@ -25,7 +25,7 @@ const KEEPALIVES: usize = 3;
 /// The flow-control window of a channel: OpenSSH's own, and the best below 5 ms of round trip (measured).
 const WINDOW: u32 = 2 * 1024 * 1024;
 
-const KEX: &[kex::Name] = &[
+pub(super) const KEX: &[kex::Name] = &[
     kex::MLKEM768X25519_SHA256,
     kex::CURVE25519,
     kex::CURVE25519_PRE_RFC_8731,
@@ -39,26 +39,9 @@ const KEX: &[kex::Name] = &[
     kex::EXTENSION_OPENSSH_STRICT_KEX_AS_CLIENT,
 ];
 
-/// The same, as text for notes.
-pub(super) const KEX_NAMES: &[&str] = &[
-    "mlkem768x25519-sha256",
-    "curve25519-sha256",
-    "curve25519-sha256@libssh.org",
-    "ecdh-sha2-nistp256",
-    "ecdh-sha2-nistp384",
-    "ecdh-sha2-nistp521",
-    "diffie-hellman-group16-sha512",
-    "diffie-hellman-group14-sha256",
-    "diffie-hellman-group-exchange-sha256",
-];
-
 /// AES-GCM first: with AES instructions it takes half the time of chacha20-poly1305 (measured). No CBC.
-const CIPHERS: &[cipher::Name] =
+pub(super) const CIPHERS: &[cipher::Name] =
     &[cipher::AES_256_GCM, cipher::AES_128_GCM, cipher::CHACHA20_POLY1305, cipher::AES_256_CTR, cipher::AES_192_CTR, cipher::AES_128_CTR];
-
-/// The same, as text for notes.
-pub(super) const CIPHER_NAMES: &[&str] =
-    &["aes256-gcm@openssh.com", "aes128-gcm@openssh.com", "chacha20-poly1305@openssh.com", "aes256-ctr", "aes192-ctr", "aes128-ctr"];
 
 const MACS: &[mac::Name] = &[mac::HMAC_SHA512_ETM, mac::HMAC_SHA256_ETM, mac::HMAC_SHA512, mac::HMAC_SHA256];
 
@@ -445,16 +428,21 @@ mod tests {
     async fn without_a_common_algorithm_both_lists_are_known() {
         let server = Server::with(|_, _| Auth::Accept, |config| config.preferred.kex = only(&[kex::DH_G1_SHA1])).await;
         let theirs = vec!["diffie-hellman-group1-sha1".to_owned()];
-        let ours = |names: &[&str]| names.iter().map(|name| (*name).to_owned()).collect();
+        let names = |text: &str| text.split_whitespace().map(ToOwned::to_owned).collect::<Vec<_>>();
+        let exchanges = names(
+            "mlkem768x25519-sha256 curve25519-sha256 curve25519-sha256@libssh.org ecdh-sha2-nistp256 ecdh-sha2-nistp384 \
+             ecdh-sha2-nistp521 diffie-hellman-group16-sha512 diffie-hellman-group14-sha256 diffie-hellman-group-exchange-sha256",
+        );
+        let ciphers = names("aes256-gcm@openssh.com aes128-gcm@openssh.com chacha20-poly1305@openssh.com aes256-ctr aes192-ctr aes128-ctr");
         assert_eq!(
             server.handshake(&HostKeys::Any).await.err().unwrap(),
-            HandshakeError::NoCommon { what: "key exchange", ours: ours(KEX_NAMES), theirs }
+            HandshakeError::NoCommon { what: "key exchange", ours: exchanges, theirs }
         );
         let server = Server::with(|_, _| Auth::Accept, |config| config.preferred.cipher = only(&[cipher::AES_256_CBC])).await;
         let theirs = vec!["aes256-cbc".to_owned()];
         assert_eq!(
             server.handshake(&HostKeys::Any).await.err().unwrap(),
-            HandshakeError::NoCommon { what: "cipher", ours: ours(CIPHER_NAMES), theirs }
+            HandshakeError::NoCommon { what: "cipher", ours: ciphers, theirs }
         );
     }
 
@@ -479,9 +467,5 @@ mod tests {
         assert!(config.keepalive_interval.unwrap() < Duration::from_secs(60) && config.keepalive_max > 0);
         assert_eq!(config.preferred.key.len(), 6);
         assert!(!config.preferred.key.contains(&Algorithm::Rsa { hash: None }));
-        let names: Vec<_> =
-            KEX.iter().map(AsRef::as_ref).filter(|name: &&str| !name.contains("ext-info") && !name.contains("strict")).collect();
-        assert_eq!(names, KEX_NAMES);
-        assert_eq!(CIPHERS.iter().map(AsRef::<str>::as_ref).collect::<Vec<_>>(), CIPHER_NAMES);
     }
 }
