@@ -18,6 +18,7 @@ use super::recent::Recent;
 use super::{Shared, fault};
 use crate::aws::Account;
 use crate::aws::authorized_keys::{AuthorizedKeys, Found, Left, PREFIX, Stranger, Wanted, unreadable};
+use crate::key::KeysVersion;
 use crate::path::heard::Heard;
 use crate::path::refusal::{AccountReason, BucketReason, Reason, Refusal};
 use crate::tfplugin::attribute_path::AttributePath;
@@ -228,7 +229,8 @@ impl Resource for AuthorizedKeysResource {
             );
         }
         let text = |text: &str| Attr::Known(text.to_owned());
-        let canary = found.as_ref().is_some_and(|found| found.canary);
+        let version =
+            found.as_ref().and_then(|found| Some(KeysVersion { user: key.user().as_str().to_owned(), canary: found.canary.clone()? }));
         let targets = found.as_ref().map(|found| found.permit_open.iter().map(|target| text(target)).collect::<BTreeSet<_>>());
         let keys = found.map(|found| found.keys.iter().map(|key| text(&key.to_string())).collect());
         let mut model = Model {
@@ -240,7 +242,8 @@ impl Resource for AuthorizedKeysResource {
             prefix: text(key.prefix().as_str()),
             kms_key_id: there.seen.kms_key.clone().map_or(Attr::Null, Attr::Known),
             key: text(&key.to_string()),
-            canary: if canary { Attr::Known(true) } else { Attr::Null },
+            canary: version.as_ref().map_or(Attr::Null, |_| Attr::Known(true)),
+            version: version.map_or(Attr::Null, |version| text(&version.to_string())),
             authorized_keys: Attr::Known(there.lines),
             ..Model::default()
         };

@@ -19,6 +19,7 @@ mod examples;
 mod faults;
 mod functions;
 mod kills;
+mod late;
 mod lifecycle;
 mod mocks;
 mod permissions;

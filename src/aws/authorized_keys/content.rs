@@ -81,8 +81,8 @@ pub struct Found {
     pub keys: Vec<PublicKey>,
     /// Where they may forward to; empty: anywhere.
     pub permit_open: BTreeSet<String>,
-    /// Whether there is a canary, of whatever text.
-    pub canary: bool,
+    /// The canary, of whatever text.
+    pub canary: Option<PublicKey>,
 }
 
 impl Found {
@@ -90,16 +90,16 @@ impl Found {
     #[must_use]
     pub fn read(text: &str) -> Option<Self> {
         let mut found: Option<Self> = None;
-        let mut canary = false;
+        let mut canary = None;
         for line in text.lines().map(str::trim).filter(|line| !line.is_empty() && !line.starts_with('#')) {
             let (options, key) = line.split_once(' ')?;
             let key = key.parse().ok()?;
-            if options == CANARY && !canary {
-                canary = true;
+            if options == CANARY && canary.is_none() {
+                canary = Some(key);
                 continue;
             }
             let permit_open = targets(options)?;
-            let all = found.get_or_insert_with(|| Self { keys: Vec::new(), permit_open: permit_open.clone(), canary: false });
+            let all = found.get_or_insert_with(|| Self { keys: Vec::new(), permit_open: permit_open.clone(), canary: None });
             if all.permit_open != permit_open {
                 return None;
             }
@@ -136,10 +136,10 @@ mod tests {
             let reversed: Vec<_> = keys.iter().rev().cloned().collect();
             assert_eq!(Content::new(&reversed, &permit_open).unwrap(), content, "the order of a set means nothing");
             let found = Found::read(content.as_str()).unwrap();
-            assert_eq!((&found.permit_open, found.canary), (&permit_open, false));
+            assert_eq!((&found.permit_open, &found.canary), (&permit_open, &None));
             assert_eq!(Content::new(&found.keys, &found.permit_open).unwrap(), content);
             let watched = content.clone().with_canary("b/public-keys/a.pub");
-            assert_eq!(Found::read(watched.as_str()), Some(Found { canary: true, ..found }));
+            assert_eq!(Found::read(watched.as_str()), Some(Found { canary: watched.canary().cloned(), ..found }));
             let last = format!("restrict {}\n", watched.canary().unwrap());
             assert_eq!(watched.as_str(), format!("{}{last}", content.as_str()));
         }
