@@ -175,7 +175,7 @@ mod tests {
     use crate::key::PrivateKey;
     use crate::path::route::Port;
     use crate::ssh::handshake::handshake;
-    use crate::ssh::testing::{LONG, SHORT, Server, log_in, pinned, to};
+    use crate::ssh::testing::{LONG, SHORT, Server, pinned, to};
 
     #[tokio::test]
     async fn a_channel_carries_more_than_its_window_and_closes_when_dropped() {
@@ -271,9 +271,7 @@ mod tests {
     #[tokio::test]
     async fn a_silent_database_is_not_a_silent_bastion() {
         let server = Server::start().await;
-        let relay = lab::Relay::start(([127, 0, 0, 1], server.port())).unwrap();
-        let key = PrivateKey::generate_ed25519().unwrap();
-        let session = log_in(relay.port(), &server.host_key, "tf", &key).await.ok().unwrap();
+        let (relay, session) = server.relayed().await;
         assert_eq!(to(&session, "silent", SHORT).await.err(), Some(ForwardError::Silent));
         assert!(session.is_alive());
         relay.freeze();
@@ -286,9 +284,7 @@ mod tests {
     #[tokio::test]
     async fn a_session_that_ends_meanwhile_is_told_with_its_reason() {
         let server = Server::start().await;
-        let relay = lab::Relay::start(([127, 0, 0, 1], server.port())).unwrap();
-        let key = PrivateKey::generate_ed25519().unwrap();
-        let session = log_in(relay.port(), &server.host_key, "tf", &key).await.ok().unwrap();
+        let (relay, session) = server.relayed().await;
         let (lost, ()) = tokio::join!(to(&session, "silent", LONG), async {
             server.notes.until("asked silent", 1).await;
             relay.cut();
@@ -332,9 +328,7 @@ mod tests {
     #[tokio::test]
     async fn what_a_lost_session_cuts_off_does_not_look_complete() {
         let server = Server::start().await;
-        let relay = lab::Relay::start(([127, 0, 0, 1], server.port())).unwrap();
-        let key = PrivateKey::generate_ed25519().unwrap();
-        let session = log_in(relay.port(), &server.host_key, "tf", &key).await.ok().unwrap();
+        let (relay, session) = server.relayed().await;
         let mut ordered = to(&session, "echo", LONG).await.ok().unwrap();
         ordered.write_all(b"whole").await.unwrap();
         ordered.shutdown().await.unwrap();

@@ -90,8 +90,7 @@ impl Drop for Session {
 mod tests {
     use tokio::io::{AsyncReadExt, AsyncWriteExt};
 
-    use crate::key::PrivateKey;
-    use crate::ssh::testing::{LONG, Server, log_in, to, wait_until};
+    use crate::ssh::testing::{LONG, Server, to, wait_until};
 
     #[tokio::test]
     async fn a_dropped_session_is_closed_at_once_with_its_channels() {
@@ -108,9 +107,7 @@ mod tests {
     #[tokio::test]
     async fn a_dropped_session_is_closed_although_the_bastion_hangs() {
         let server = Server::start().await;
-        let relay = lab::Relay::start(([127, 0, 0, 1], server.port())).unwrap();
-        let key = PrivateKey::generate_ed25519().unwrap();
-        let session = log_in(relay.port(), &server.host_key, "tf", &key).await.ok().unwrap();
+        let (relay, session) = server.relayed().await;
         let hold = std::sync::Arc::clone(&session.hold);
         relay.freeze();
         drop(session);
@@ -126,9 +123,7 @@ mod tests {
         // The listener is gone, the session is not.
         assert!(session.is_alive());
         let server = Server::start().await;
-        let relay = lab::Relay::start(([127, 0, 0, 1], server.port())).unwrap();
-        let key = PrivateKey::generate_ed25519().unwrap();
-        let session = log_in(relay.port(), &server.host_key, "tf", &key).await.ok().unwrap();
+        let (relay, session) = server.relayed().await;
         relay.cut();
         wait_until("the end of the session", || !session.is_alive()).await;
         tokio::time::timeout(LONG, session.hold.gone()).await.unwrap();

@@ -241,6 +241,14 @@ impl Server {
         handshake(connected(self.port()).await, host_keys, LONG).await
     }
 
+    /// The same by way of a relay.
+    pub(super) async fn relayed(&self) -> (lab::Relay, Session) {
+        let relay = lab::Relay::start(([127, 0, 0, 1], self.port())).unwrap();
+        let key = PrivateKey::generate_ed25519().unwrap();
+        let session = log_in(relay.port(), &self.host_key, "tf", &key).await.ok().unwrap();
+        (relay, session)
+    }
+
     /// A session of a user with a key of their own.
     pub(super) async fn session(&self) -> Session {
         self.log_in("tf", &PrivateKey::generate_ed25519().unwrap()).await.ok().unwrap()
