@@ -14,16 +14,17 @@ const BASTION: &str = "BASTIONSOWNKEY";
 /// How often the bastion looks: several of the client's connections lie between two looks.
 const PERIOD: Duration = Duration::from_secs(1);
 
-struct Place {
-    aws: Aws,
-    bucket: String,
+/// A bastion that syncs from a bucket of an account, and a terraform folder that reaches both.
+pub struct Place {
+    pub aws: Aws,
+    pub bucket: String,
     kms_key: String,
     group: String,
-    bench: Bench,
+    pub bench: Bench,
 }
 
 impl Place {
-    fn new() -> Self {
+    pub fn new() -> Self {
         let aws = Aws::start().unwrap();
         let kms_key = aws.make_kms_key();
         let bucket = aws.make_bucket("bastion", BucketOptions::default().kms_key(&kms_key)).unwrap();
@@ -59,9 +60,13 @@ impl Place {
         [bench.tunnel().set("key_pairs", pairs), keys, connection]
     }
 
-    fn settle(&self, blocks: &[&Block]) {
+    pub fn apply(&self, blocks: &[&Block]) -> lab::Ran {
         write_with(&self.bench.terraform, &provider(&self.aws, ""), blocks);
-        self.bench.terraform.apply().unwrap().ok().unwrap();
+        self.bench.terraform.apply().unwrap()
+    }
+
+    pub fn settle(&self, blocks: &[&Block]) {
+        self.apply(blocks).ok().unwrap();
         assert!(self.bench.terraform.settled().unwrap(), "the second plan is not empty");
     }
 }

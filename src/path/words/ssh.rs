@@ -115,7 +115,9 @@ impl Cause {
                     format!("the user `{user}` does not exist on {name}"),
                     format!("`AllowUsers` or `AllowGroups` in sshd_config leaves `{user}` out"),
                     "authorized_keys or a folder above it is writable by others: chmod 600 the file, 700 its folder".to_owned(),
-                    format!("`from=` before the key does not include {from}"),
+                    format!(
+                        "`from=` before the key does not include {from}, or its `expiry-time=` has passed (sshd before 7.7 does not know that option)"
+                    ),
                     "`PubkeyAcceptedAlgorithms` in sshd_config leaves out this kind of key".to_owned(),
                 ],
             ),
