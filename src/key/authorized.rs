@@ -90,6 +90,7 @@ pub struct Expiry(OffsetDateTime);
 
 /// Why a text is not such a time.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
+#[non_exhaustive]
 pub enum ExpiryError {
     /// `tomorrow`, `2030-01-01`.
     #[error("it is not a time as RFC 3339 writes it, such as 2030-01-31T12:00:00Z")]
@@ -161,6 +162,7 @@ pub struct Comment(String);
 
 /// Why a text cannot be a comment.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
+#[non_exhaustive]
 pub enum CommentError {
     /// Nothing, or blanks at an end, which nobody sees.
     #[error("it is empty, or begins or ends with a blank")]

@@ -42,7 +42,7 @@ impl Place {
         Self { aws, bucket, kms_key, group, bench }
     }
 
-    fn blocks(&self, rotation: u8) -> [Block; 3] {
+    pub fn blocks(&self, rotation: u8) -> [Block; 3] {
         let bench = &self.bench;
         let pairs = format!("{{ passphrase_wo = {PASSPHRASE:?}, passphrase_wo_version = 1, rotation = {rotation} }}");
         let target = format!("{}:{}", lab::DATABASE_HOST, bench.lab.logical.port());

@@ -26,6 +26,7 @@ mod mocks;
 mod permissions;
 mod planned;
 mod rotation;
+mod rotation_phases;
 mod secrets;
 mod security_group_client;
 mod security_group_faults;

@@ -74,6 +74,8 @@ fn pairs() -> Values {
         ("previous_passphrase_wo", Just(Value::Null).boxed()),
         ("allow_plaintext_in_state", Just(Value::from(true)).boxed()),
         ("rotation", rotation()),
+        ("keep_previous", maybe(truth())),
+        ("retire", maybe(number(&[1, 2, 3]))),
     ]);
     let sealed = object([
         ("passphrase_wo", text(&["correct horse", "lost"])),
@@ -81,6 +83,8 @@ fn pairs() -> Values {
         ("previous_passphrase_wo", maybe(text(&["correct horse"]))),
         ("allow_plaintext_in_state", Just(Value::Null).boxed()),
         ("rotation", rotation()),
+        ("keep_previous", maybe(truth())),
+        ("retire", maybe(number(&[1, 2, 3]))),
     ]);
     prop_oneof![7 => plain, 1 => sealed].boxed()
 }

@@ -138,7 +138,7 @@ impl Cause {
             ),
             Self::NotSynced => Words::new(
                 "The bastion does not work with the new keys yet",
-                format!("`{user}` can log in, and sshd does not know the key that the wanted version of its authorized_keys ends with."),
+                format!("`{user}` can log in, and sshd does not know the key by which the wanted version of its authorized_keys is told."),
                 [
                     format!("the sync job on {name} has not run, or fails: see its log, and what `{user}`'s authorized_keys says there"),
                     "the bastion looks in another place: compare `bucket` and `prefix` with those of its sync job".to_owned(),

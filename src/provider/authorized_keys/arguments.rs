@@ -1,9 +1,9 @@
 //! The arguments, parsed once: what cannot be meant is refused on its attribute, what is not known yet is not judged.
 
 use std::collections::{BTreeMap, BTreeSet};
-use std::str::FromStr;
 
-use super::{Model, lines};
+use super::Model;
+use super::lines::{self, parsed};
 use crate::aws::authorized_keys::{AuthorizedKeys, BastionUser, BucketName, Content, ObjectKey, PREFIX, Prefix, Seen};
 use crate::aws::{Account, Owner};
 use crate::key::{KeysVersion, PublicKey};
@@ -80,22 +80,6 @@ pub(super) fn place(config: &Model) -> (Attr<String>, Attr<String>) {
         }
         (_, Attr::Known(user), Attr::Known(prefix)) => (Attr::Known(format!("{prefix}{user}.pub")), Attr::Unknown),
         _ => (Attr::Unknown, Attr::Unknown),
-    }
-}
-
-pub(super) fn parsed<T: FromStr<Err: std::error::Error + 'static>>(
-    value: &Attr<String>,
-    name: &str,
-    summary: &str,
-    diagnostics: &mut Diagnostics,
-) -> Option<T> {
-    let text = value.known()?;
-    match text.parse() {
-        Ok(parsed) => Some(parsed),
-        Err(error) => {
-            diagnostics.error(AttributePath::of(name), summary, format!("\"{text}\": {error}."));
-            None
-        }
     }
 }
 

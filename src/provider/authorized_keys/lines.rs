@@ -6,7 +6,6 @@ use std::str::FromStr;
 use std::time::SystemTime;
 
 use super::Model;
-use super::arguments::parsed;
 use crate::aws::authorized_keys::{Content, ContentError};
 use crate::cidr::CidrError;
 use crate::key::{Expiry, LineOptions, PermitOpenError, PublicKey};
@@ -81,6 +80,23 @@ fn each<T: FromStr<Err: Display>>(
         }
     }
     (parsed.len() == elements.len()).then_some(parsed)
+}
+
+/// A text, parsed, if it is known and right.
+pub(super) fn parsed<T: FromStr<Err: std::error::Error + 'static>>(
+    value: &Attr<String>,
+    name: &str,
+    summary: &str,
+    diagnostics: &mut Diagnostics,
+) -> Option<T> {
+    let text = value.known()?;
+    match text.parse() {
+        Ok(parsed) => Some(parsed),
+        Err(error) => {
+            diagnostics.error(AttributePath::of(name), summary, format!("\"{text}\": {error}."));
+            None
+        }
+    }
 }
 
 /// A key that nobody can log in with any more is a path that cannot be proven.
