@@ -9,7 +9,7 @@ use crate::rotation::Client;
 use crate::support::{Bench, Block, PASSPHRASE, USER, assert_says, quote, write_with};
 
 /// The bastion's own access key, by which its calls are told apart.
-const BASTION: &str = "BASTIONSOWNKEY";
+pub const BASTION: &str = "BASTIONSOWNKEY";
 
 /// How often the bastion looks: several of the client's connections lie between two looks.
 const PERIOD: Duration = Duration::from_secs(1);
@@ -25,6 +25,10 @@ pub struct Place {
 
 impl Place {
     pub fn new() -> Self {
+        Self::that_syncs_every(PERIOD)
+    }
+
+    pub fn that_syncs_every(period: Duration) -> Self {
         let aws = Aws::start().unwrap();
         let kms_key = aws.make_kms_key();
         let bucket = aws.make_bucket("bastion", BucketOptions::default().kms_key(&kms_key)).unwrap();
@@ -36,7 +40,7 @@ impl Place {
             secret_key: aws.secret_key().to_owned(),
         };
         let from = KeyBucket { bucket: bucket.clone(), caller };
-        let mut bench = Bench::with(lab::Bastion::builder().bucket(from).sync_period(PERIOD));
+        let mut bench = Bench::with(lab::Bastion::builder().bucket(from).sync_period(period));
         bench.lab.bastion.remove_user(USER).unwrap();
         as_account(&mut bench.terraform, &aws);
         Self { aws, bucket, kms_key, group, bench }

@@ -20,6 +20,7 @@ mod ephemeral;
 mod examples;
 mod faults;
 mod functions;
+mod keys_version;
 mod kills;
 mod lifecycle;
 mod mocks;
