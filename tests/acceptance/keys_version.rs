@@ -1,5 +1,6 @@
 //! A connection is proven with the object that the same apply wrote, and not with what the bastion worked with before.
 
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
 
 use lab::Deny;
@@ -12,9 +13,6 @@ const KEYS: &str = "bastion_authorized_keys.keys";
 
 /// Longer than any test: the bastion syncs when it is told to.
 const NEVER: Duration = Duration::from_secs(3600);
-
-/// Longer than an apply that waits for nothing takes.
-const SLOWLY: Duration = Duration::from_secs(4);
 
 /// Shorter than the pause after a refused key, so that a version that does not come is asked for once.
 const IMPATIENT: &str = "{ timeout = \"20s\", wait = { key = \"1s\" } }";
@@ -62,23 +60,35 @@ fn lines_that_break_the_path_are_not_proven_by_those_before() {
     assert_says(&place.apply(&all).failed().unwrap(), &["forward/prohibited"]);
 }
 
+/// Applies, while the bastion syncs only after it has seen two more logins: an apply that is satisfied with the first has ended by then.
+fn apply_and_sync_late(place: &Place, blocks: &[&Block]) {
+    let bastion = &place.bench.lab.bastion;
+    let (before, ended) = (bastion.logins().len(), AtomicBool::new(false));
+    std::thread::scope(|scope| {
+        scope.spawn(|| {
+            let waited = || ended.load(Ordering::Relaxed) || bastion.logins().len() >= before + 2;
+            lab::wait_until("a second login", Duration::from_secs(60), waited).unwrap();
+            if !ended.load(Ordering::Relaxed) {
+                bastion.sync_now().unwrap();
+            }
+        });
+        let applied = place.apply(blocks);
+        ended.store(true, Ordering::Relaxed);
+        applied.ok().unwrap();
+    });
+    assert!(is_synced(place), "the apply ended before the bastion had synced");
+    assert!(place.bench.terraform.settled().unwrap());
+}
+
 #[test]
 fn an_apply_ends_once_the_bastion_works_with_what_it_wrote() {
-    let place = Place::that_syncs_every(SLOWLY);
-    let [tunnel, keys, connection] = blocks(&place, 1);
+    let (place, [tunnel, keys, connection]) = standing();
     let connection = connection.set("verify", "{ timeout = \"1m\" }");
     let [first, second] = targets(&place);
-    let permitting = |targets: &str| keys.clone().set("permit_open", format!("[{targets}]"));
-    let proven = |blocks: &[&Block]| {
-        place.apply(blocks).ok().unwrap();
-        assert!(is_synced(&place), "the apply ended before the bastion had synced");
-        assert!(place.bench.terraform.settled().unwrap());
-    };
+    let both = keys.clone().set("permit_open", format!("[{first}, {second}]"));
     // A database is added, and the connection to it in the same apply; then it goes again.
-    proven(&[&tunnel, &permitting(&first), &connection]);
-    let both = permitting(&format!("{first}, {second}"));
-    proven(&[&tunnel, &both, &connection, &another(&place, &connection)]);
-    proven(&[&tunnel, &permitting(&first), &connection]);
+    apply_and_sync_late(&place, &[&tunnel, &both, &connection, &another(&place, &connection)]);
+    apply_and_sync_late(&place, &[&tunnel, &keys, &connection]);
 }
 
 #[test]
