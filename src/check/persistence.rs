@@ -65,3 +65,54 @@ impl Persistence<'_> {
         }
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::check::Waits;
+    use crate::path::event::Silent;
+    use crate::path::route::Route;
+
+    const MINUTE: Duration = Duration::from_secs(60);
+
+    /// What becomes of a walk whose one obstacle goes away at some time, and when.
+    async fn walk(cause: Cause, gone: Duration, timeout: Duration, waits: Waits) -> (Option<Cause>, Duration) {
+        let route = Route::new(Vec::new(), None);
+        let (steps, patience) = (Steps::new(&route, &Silent), waits.extend(&Patience::DEFAULT));
+        let began = steps.began;
+        let persistence = Persistence { patience: &patience, steps: &steps, deadline: began.checked_add(timeout), settling: false };
+        let token = CancellationToken::new();
+        let walked = persistence.run(timeout, &token, || {
+            let failure = Failure::silent(0, cause.clone());
+            async move { if began.elapsed() < gone { Err(failure) } else { Ok(()) } }
+        });
+        (walked.await.err().map(|failure| failure.cause), began.elapsed())
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn a_sync_of_eight_minutes_is_waited_for_by_who_gives_it_the_time() {
+        let eight = 8 * MINUTE;
+        for waits in [Waits::until(15 * MINUTE), Waits { key: Some(10 * MINUTE), ..Waits::default() }] {
+            let (failed, took) = walk(Cause::NotSynced, eight, 15 * MINUTE, waits).await;
+            assert_eq!(failed, None);
+            assert!(took >= eight && took < eight + MINUTE / 2, "it is noticed soon: {took:?}");
+        }
+        let (failed, took) = walk(Cause::NotSynced, eight, 15 * MINUTE, Waits::default()).await;
+        assert_eq!(failed, Some(Cause::NotSynced));
+        assert!(took > 5 * MINUTE && took <= 6 * MINUTE, "a period of five minutes, and not much more: {took:?}");
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn what_comes_up_late_is_waited_for_by_who_gives_it_the_time() {
+        let late = Duration::from_secs(90);
+        for cause in [Cause::NameNotFound, Cause::ConnectRefused, Cause::ConnectSilent, Cause::DialNameUnknown, Cause::DialRefused] {
+            let (failed, took) = walk(cause.clone(), late, 5 * MINUTE, Waits::until(5 * MINUTE)).await;
+            assert!(failed.is_none() && took < late + Duration::from_secs(10), "{cause:?} after {took:?}");
+            let (failed, took) = walk(cause.clone(), late, 5 * MINUTE, Waits::default()).await;
+            assert!(failed == Some(cause.clone()) && took <= MINUTE, "{cause:?} after {took:?}");
+            // A window of its own is kept, however long the whole may take.
+            let waits = Waits { reach: Some(2 * MINUTE), ..Waits::until(5 * MINUTE) };
+            assert_eq!(walk(cause, late, 5 * MINUTE, waits).await.0, None);
+        }
+    }
+}

@@ -7,7 +7,7 @@ use super::arguments::CheckArguments;
 use super::error::CliError;
 use super::url::{self, Url, UrlError};
 use super::{Environment, endpoint, input};
-use crate::check::{Postgres, Request};
+use crate::check::{Postgres, Request, Waits};
 use crate::key::HostKeys;
 use crate::path::route::{Address, Hop, Host, Login, Port, Route, Target};
 use crate::path::stage::Stage;
@@ -56,7 +56,8 @@ pub(super) fn understand(arguments: &CheckArguments, environment: Environment<'_
         tls: if inputs.reaches(Stage::Tls) { inputs.tls()? } else { TlsSettings::default() },
         readiness: inputs.readiness()?,
     };
-    let request = Request { keys, postgres, timeout: arguments.timeout, until, ..Request::new(route) };
+    let (timeout, waits) = (arguments.timeout, Waits::until(arguments.timeout));
+    let request = Request { keys, postgres, timeout, waits, until, ..Request::new(route) };
     Ok(Understood { request, ignored: inputs.url.ignored })
 }
 

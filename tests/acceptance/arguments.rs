@@ -128,7 +128,12 @@ fn connections() {
     refused(&connection().text("sslmode", "verify-full"), "resource ", &["The certificate's authority is not given"]);
     refused(&connection().text("sslrootcert", "nonsense"), "sslrootcert ", &["The authority's certificate cannot be used"]);
     refused(&connection().text("sslcert", "x"), "resource ", &["Half of the client certificate is missing"]);
-    refused(&connection().set("verify", "{ timeout = \"soon\" }"), "verify ", &["The timeout is not a duration"]);
+    refused(&connection().set("verify", "{ timeout = \"soon\" }"), "verify ", &["This is not a duration", "`verify.timeout`"]);
+    refused(
+        &connection().set("verify", "{ wait = { reach = \"5m\", key = \"-1m\" } }"),
+        "verify ",
+        &["This is not a duration", "`verify.wait.key`"],
+    );
     for table in ["\"\"", "null", "\"a.b.c\"", "\"*\"", "\"public.\""] {
         refused(&connection().set("verify", format!("{{ tables = [{table}] }}")), "verify ", &["A table has no name"]);
     }

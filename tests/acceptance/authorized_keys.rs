@@ -10,6 +10,9 @@ const KEY: &str = "public-keys/neosync.pub";
 const ED25519: &str = "ssh-ed25519 AAAAC3NzaC1lZDI1NTE5AAAAIJdD7y3aLq454yWBdwLWbieU1ebz9/cu7/QEXn9OIeZJ";
 const OTHER: &str = "ssh-ed25519 AAAAC3NzaC1lZDI1NTE5AAAAILM+rvN+ot98qgEN796jTiQfZfG1KaT0PtFDJ/XFSqti";
 
+/// What a canary's line begins with; no key's does.
+const CANARY: &str = "restrict ssh-ed25519 ";
+
 fn block(bucket: &str) -> Block {
     Block::new("bastion_authorized_keys", "neosync")
         .text("bucket", bucket)
@@ -22,10 +25,10 @@ fn bucket(cloud: &Cloud) -> String {
     cloud.aws.make_bucket("bastion", BucketOptions::default()).unwrap()
 }
 
-/// The text of an object without its claims.
+/// The text of an object without its claims and its canary.
 fn body(cloud: &Cloud, bucket: &str, key: &str) -> Option<String> {
     let text = cloud.aws.get_object(bucket, key).unwrap().map(|body| String::from_utf8(body).unwrap())?;
-    Some(text.split_inclusive('\n').filter(|line| !line.starts_with("# bastion-owner: ")).collect())
+    Some(text.split_inclusive('\n').filter(|line| !line.starts_with("# bastion-owner: ") && !line.starts_with(CANARY)).collect())
 }
 
 /// Writes and deletes that took effect.

@@ -60,6 +60,12 @@ impl Bucket {
         self.cloud.aws.get_object(&self.name, KEY).unwrap().map(|text| String::from_utf8(text).unwrap())
     }
 
+    /// Its lines without the claims and the canary's.
+    pub fn lines(&self) -> String {
+        let text = self.text().expect("the object is there");
+        text.split_inclusive('\n').filter(|line| !line.starts_with(CLAIM) && !line.starts_with("restrict ssh-ed25519 ")).collect()
+    }
+
     /// Who claims the object, as its text says; the metadata must say the same.
     pub fn claims(&self) -> BTreeSet<String> {
         let text = self.text().expect("the object is there");
@@ -234,8 +240,9 @@ fn as_before(bucket: &Bucket, state: &State) {
     let mut json: Value = serde_json::from_str(&std::fs::read_to_string(&file).unwrap()).unwrap();
     let instance = &mut json["resources"][0]["instances"][0];
     let attributes = instance["attributes"].as_object_mut().unwrap();
-    attributes.retain(|name, _| !matches!(name.as_str(), "owner" | "claim_id"));
+    attributes.retain(|name, _| !matches!(name.as_str(), "owner" | "claim_id" | "canary" | "version"));
     attributes.insert("etag".to_owned(), etag.into());
+    attributes.insert("authorized_keys".to_owned(), line(ED25519).into());
     // {"found":null,"written":"AES256 -"}
     instance["private"] = "eyJmb3VuZCI6bnVsbCwid3JpdHRlbiI6IkFFUzI1NiAtIn0=".into();
     std::fs::write(file, json.to_string()).unwrap();
@@ -259,7 +266,9 @@ fn what_an_earlier_version_wrote_is_understood_and_taken_over() {
 
     // Who joins does not know whose it is, and leaves it to them.
     as_before(&bucket, &old);
-    bucket.settle(&new, &[&bucket.block()]);
+    let said = bucket.apply(&new, &[&bucket.block()]).failed().unwrap();
+    assert_says(&said, &["The login belongs to another owner", "`earlier-version`", "`canary = false` shares them"]);
+    bucket.settle(&new, &[&bucket.block().set("canary", "false")]);
     assert_eq!(bucket.claims().len(), 2);
     assert!(old.0.settled().unwrap());
     assert_says(&bucket.apply(&new, &[]).ok().unwrap(), &["--owner earlier-version --remove"]);

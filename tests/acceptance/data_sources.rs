@@ -111,7 +111,7 @@ fn bad_arguments_are_errors_and_unknown_ones_wait() {
     refused(check(&bench).without("sslrootcert"), &["The certificate's authority is not given"]);
     refused(check(&bench).text("ssh_private_key", "x"), &["The tunnel has a private key already", "`ssh_private_key` is for"]);
     refused(check(&bench).text("sslcert", "x"), &["Half of the client certificate is missing", "`sslkey`"]);
-    refused(check(&bench).set("verify", "{ timeout = \"soon\" }"), &["The timeout is not a duration"]);
+    refused(check(&bench).set("verify", "{ timeout = \"soon\" }"), &["This is not a duration", "`verify.timeout`"]);
     let unknown = data("bastion_postgres_check", &check(&bench).set("host", "terraform_data.host.output"));
     let host = format!("resource \"terraform_data\" \"host\" {{\n  input = {}\n}}\n", quote(lab::DATABASE_HOST));
     let found = read(&bench, &(host + &unknown), CHECK);

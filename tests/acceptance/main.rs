@@ -22,6 +22,7 @@ mod faults;
 mod functions;
 mod keys_version;
 mod kills;
+mod late;
 mod lifecycle;
 mod mocks;
 mod permissions;

@@ -93,7 +93,8 @@ impl Client {
         let keys: Vec<String> = serde_json::from_value(tunnel["public_keys"].clone()).unwrap();
         lab::wait_until("the bastion to take the new keys", LIMIT, || {
             let file = bench.lab.bastion.authorized_keys(USER).unwrap_or_default();
-            keys.iter().all(|key| file.contains(key)) && file.lines().filter(|line| !line.starts_with('#')).count() == 2
+            keys.iter().all(|key| file.contains(key))
+                && file.lines().filter(|line| !line.starts_with('#') && !line.starts_with("restrict ssh-ed25519 ")).count() == 2
         })
         .unwrap();
     }

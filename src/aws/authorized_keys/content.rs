@@ -81,8 +81,8 @@ pub struct Found {
     pub keys: Vec<PublicKey>,
     /// What each line grants. A comment that not all of them have is none.
     pub options: LineOptions,
-    /// Whether there is a canary, of whatever text.
-    pub canary: bool,
+    /// The canary, of whatever text.
+    pub canary: Option<PublicKey>,
 }
 
 /// A line of a text: its options, key and comment.
@@ -94,7 +94,7 @@ impl Found {
     pub fn read(place: &str, text: &str) -> Option<Self> {
         let lines = text.lines().map(str::trim).filter(|line| !line.is_empty() && !line.starts_with('#'));
         let mut lines: Vec<Line<'_>> = lines.map(parse).collect::<Option<_>>()?;
-        let canary = canary_in(place, text, &lines).map(|at| lines.remove(at)).is_some();
+        let canary = canary_in(place, text, &lines).map(|at| lines.remove(at).1);
         let (first, _, comment) = lines.first().cloned()?;
         if lines.iter().any(|(options, ..)| *options != first) {
             return None;
@@ -178,10 +178,10 @@ mod tests {
             let reversed: Vec<_> = keys.iter().rev().cloned().collect();
             assert_eq!(Content::new(&reversed, &options).unwrap(), content, "the order of a set means nothing");
             let found = Found::read(PLACE, content.as_str()).unwrap();
-            assert_eq!((&found.options, found.canary), (&options, false));
+            assert_eq!((&found.options, &found.canary), (&options, &None));
             assert_eq!(Content::new(&found.keys, &found.options).unwrap(), content);
             let watched = content.clone().with_canary(PLACE);
-            assert_eq!(Found::read(PLACE, watched.as_str()), Some(Found { canary: true, ..found }));
+            assert_eq!(Found::read(PLACE, watched.as_str()), Some(Found { canary: watched.canary().cloned(), ..found }));
             let last = format!("restrict {}\n", watched.canary().unwrap());
             assert_eq!(watched.as_str(), format!("{}{last}", content.as_str()));
         }

@@ -71,7 +71,7 @@ pub(super) fn observe(
             // The first that differs is enough to show that something does.
             let want = |key: &Key| Want { key: key.clone(), description: entry.description.clone(), name: entry.name.clone() };
             let differs =
-                |rule: &&&Rule| own.contains(&&rule.key) && ours.is_sole(rule) && !want(&rule.key).is_described_by(&rule.description);
+                |rule: &&&Rule| own.contains(&&rule.key) && ours.describes(rule) && !want(&rule.key).is_described_by(&rule.description);
             if let Some(other) = rules.iter().find(differs).filter(|_| standing.description == entry.description) {
                 standing.description = Some(other.description.clone());
             }
@@ -96,7 +96,7 @@ fn tags(wants: &[Want], there: &BTreeMap<&Key, &Rule>, ours: &Ours, default: &BT
     let mut astray: BTreeMap<String, Option<&String>> = BTreeMap::new();
     let mut alone = false;
     for want in wants {
-        let Some(rule) = there.get(&want.key).filter(|rule| ours.holds(rule) && ours.is_sole(rule)) else { continue };
+        let Some(rule) = there.get(&want.key).filter(|rule| ours.holds(rule) && ours.describes(rule)) else { continue };
         alone = true;
         let expected = mark::described(want, default).into_iter().filter(|(key, value)| rule.tags.get(key) != Some(value));
         for (key, _) in expected {

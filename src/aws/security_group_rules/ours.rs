@@ -104,6 +104,12 @@ impl Ours {
         self.owns(rule) && self.others(rule).is_empty()
     }
 
+    /// Whether a rule is this object's to describe: its own, or an admission's besides, which goes by itself.
+    pub(super) fn describes(&self, rule: &Rule) -> bool {
+        let others = self.others(rule);
+        (self.owns(rule) || !others.is_empty()) && others.iter().all(|mark| mark.owner.is_admission())
+    }
+
     /// Whether a rule lets through for this object: it holds it, or nobody marked it. One that others alone hold goes when they go.
     pub(super) fn relies_on(&self, rule: &Rule) -> bool {
         let knows_no_claims = self.identity.as_ref().is_none_or(|identity| identity.claim.is_none());

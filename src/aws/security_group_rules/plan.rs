@@ -50,7 +50,7 @@ pub(super) fn plan(wants: &[Want], there: &[Rule], ours: &Ours, default: &BTreeM
         if !ours.is_claimed(rule) && !mark::marks(rule).is_empty() {
             plan.claim.push(rule.clone());
         }
-        if ours.is_sole(rule) && !want.is_described_by(&rule.description) {
+        if ours.describes(rule) && !want.is_described_by(&rule.description) {
             plan.describe.push((rule.clone(), want.clone()));
         }
     }
@@ -58,7 +58,7 @@ pub(super) fn plan(wants: &[Want], there: &[Rule], ours: &Ours, default: &BTreeM
     plan
 }
 
-/// What a rule that serves lacks: our mark always; name and default tags where it is ours alone.
+/// What a rule that serves lacks: our mark always; name and default tags where it is ours to describe.
 fn tagging(rule: &Rule, want: &Want, ours: &Ours, default: &BTreeMap<String, String>) -> Tagging {
     let mut tagging = Tagging::default();
     if let Some(identity) = ours.identity.as_ref().filter(|_| !ours.is_claimed(rule)) {
@@ -69,7 +69,7 @@ fn tagging(rule: &Rule, want: &Want, ours: &Ours, default: &BTreeMap<String, Str
         tagging.set.remove(&mark::key(&former.owner));
         tagging.delete = mark::keys(&former.owner, rule);
     }
-    if ours.is_sole(rule) {
+    if ours.describes(rule) {
         tagging.set.extend(mark::described(want, default).into_iter().filter(|(key, value)| rule.tags.get(key) != Some(value)));
         let gone = ours.tags.keys().filter(|key| rule.tags.contains_key(*key) && !default.contains_key(*key) && !mark::is_ours(key));
         tagging.delete.extend(gone.cloned());

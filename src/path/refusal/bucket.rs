@@ -172,6 +172,7 @@ impl BucketReason {
                 [
                     "another `user`: one login has one set of keys. Two logins that swap go by way of a third name, in two applies"
                         .to_owned(),
+                    "if they lack the canary alone: `canary = false` shares them as they are".to_owned(),
                     "to take it over from them and overwrite it: `adopt = true`".to_owned(),
                     "a resource that is replaced create-first and gets other keys at once: give it an `owner` in an apply before, or let its keys \
                      change in place, without replacing it"

@@ -7,8 +7,7 @@ use super::arguments::Arguments;
 use super::memory::Memory;
 use crate::aws::authorized_keys::{AuthorizedKeys, BucketName, Claim, Found, Held, ObjectKey, Seen};
 use crate::aws::{Account, Owner};
-use crate::key::LineOptions;
-use crate::tfplugin::diagnostic::Diagnostics;
+use crate::key::{KeysVersion, LineOptions};
 use crate::tfplugin::kind::Change;
 use crate::tfplugin::model::Attr;
 
@@ -53,10 +52,9 @@ impl Model {
         self.from = if from.is_empty() { Attr::Null } else { set(from) };
         self.expires = expires.as_ref().map_or(Attr::Null, |expires| Attr::Known(expires.to_string()));
         self.comment = comment.as_ref().map_or(Attr::Null, |comment| Attr::Known(comment.to_string()));
-        self.canary = if found.canary { Attr::Known(true) } else { Attr::Null };
-        let written = Arguments::parse(self, &mut Diagnostics::new());
-        let version = written.filter(|written| self.authorized_keys == Attr::Known(written.content.as_str().to_owned()));
-        self.version = version.and_then(|written| written.version()).map_or(Attr::Null, |version| Attr::Known(version.to_string()));
+        self.canary = if found.canary.is_some() { Attr::Known(true) } else { Attr::Null };
+        let version = |canary| Some(KeysVersion { user: self.user.known()?.clone(), canary });
+        self.version = found.canary.clone().and_then(version).map_or(Attr::Null, |version| Attr::Known(version.to_string()));
     }
 
     /// The text to be written, and what it is known by.
