@@ -73,7 +73,7 @@ fn key_pairs() -> Vec<Attribute> {
             "keep_previous",
             boolean(),
             "Whether a rotation keeps the key that it replaces authorised, as the third of `public_keys`, for systems that still log in with it. It \
-             is given up when `keep_previous` is removed, or `retire` is raised; until then there is no other rotation. Default `false`.",
+             is given up when `keep_previous` is removed, or `retire` is raised; until then there is no other rotation. The guide on rotation is the runbook. Default `false`.",
         ),
         Attribute::optional(
             "retire",
