@@ -52,11 +52,16 @@ fn function_page(name: &str, signature: &Signature) -> String {
     )
     .unwrap();
     writeln!(page, "## Example Usage\n\n```terraform\n{}\n```\n", example(&format!("functions/{name}/function.tf")).trim_end()).unwrap();
-    let parameters: Vec<_> =
-        signature.parameters.iter().map(|parameter| format!("{} {}", parameter.name, hcl_type(&parameter.r#type))).collect();
+    let variadic = signature.variadic.iter().map(|parameter| format!("{} {}...", parameter.name, hcl_type(&parameter.r#type)));
+    let parameters: Vec<_> = signature
+        .parameters
+        .iter()
+        .map(|parameter| format!("{} {}", parameter.name, hcl_type(&parameter.r#type)))
+        .chain(variadic)
+        .collect();
     writeln!(page, "## Signature\n\n```text\n{name}({}) {}\n```\n\n## Arguments\n", parameters.join(", "), hcl_type(&signature.returns))
         .unwrap();
-    for (number, parameter) in signature.parameters.iter().enumerate() {
+    for (number, parameter) in signature.parameters.iter().chain(&signature.variadic).enumerate() {
         writeln!(page, "{}. `{}` ({}) {}", number + 1, parameter.name, type_name(&parameter.r#type), parameter.description).unwrap();
     }
     page

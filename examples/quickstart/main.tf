@@ -75,7 +75,7 @@ resource "bastion_postgres_connection" "orders" {
     tables      = ["public.orders"]
   }
 
-  triggers   = { keys = bastion_authorized_keys.orders.etag }
+  keys       = bastion_authorized_keys.orders.version
   depends_on = [bastion_security_group_rules.bastion]
 }
 

@@ -5,12 +5,13 @@ use std::time::Duration;
 
 use clap::Args;
 
+use crate::key::KeysVersion;
 use crate::path::duration;
 use crate::path::stage::Stage;
 
 /// Below the arguments: what no single one of them says.
 pub(super) const AFTER_HELP: &str = "\
-Stages: configure, admit, resolve, connect, handshake, host_key, authenticate, forward, dial, tls, login, open, ready.
+Stages: configure, admit, resolve, connect, handshake, host_key, authenticate, sync, forward, dial, tls, login, open, ready.
 
 Environment, where neither a flag nor the URL says otherwise:
   BASTION_URL                       the URL (here it may hold a password)
@@ -26,7 +27,7 @@ Exit codes:
   2  wrong arguments: nothing was tried (configure)
   3  the first hop is not reached (admit, resolve, connect)
   4  the bastion is not believed (handshake, host_key)
-  5  the bastion refuses the login (authenticate)
+  5  the bastion refuses the login, or works with earlier keys (authenticate, sync)
   6  the bastion does not get to the database (forward, dial)
   7  no TLS with the database (tls)
   8  the database refuses the login (login, open)
@@ -94,6 +95,9 @@ pub(super) struct CheckArguments {
     /// A known_hosts file with the bastion in it.
     #[arg(long, value_name = "FILE", help_heading = "Bastion")]
     pub(super) known_hosts: Option<PathBuf>,
+    /// `version` of the login's bastion_authorized_keys: the path counts only once the bastion works with that version.
+    #[arg(long, value_name = "VERSION", help_heading = "Bastion")]
+    pub(super) keys: Option<KeysVersion>,
     /// Let this machine in while it walks, by a rule of this security group for its one address [default: the one that
     /// checkip.amazonaws.com sees].
     #[cfg(feature = "aws")]

@@ -10,7 +10,7 @@ use super::url::UrlError;
 use crate::aws::authorized_keys::NameError;
 #[cfg(feature = "aws")]
 use crate::aws::security_group_rules::IdError;
-use crate::key::{KeyError, PermitOpenError, PublicKeyError};
+use crate::key::{KeyError, PublicKeyError};
 use crate::path::cause::Cause;
 use crate::path::route::{Address, HostError};
 use crate::path::stage::Stage;
@@ -36,6 +36,8 @@ pub(super) enum CliError {
     NoKey,
     #[error("{flag} goes with --bastion USER@HOST: without a bastion there is nothing to use it for")]
     NoBastion { flag: &'static str },
+    #[error("--keys: it is a version of the login `{of}`, and --bastion names `{user}`: give the version of that login's keys")]
+    OtherLogin { of: String, user: String },
     #[error("sslmode: it is disable, allow, prefer, require, verify-ca or verify-full")]
     SslMode,
     #[error("sslcert and sslkey belong together: give both or neither")]
@@ -68,8 +70,6 @@ pub(super) enum CliError {
     PublicKey { path: PathBuf, error: PublicKeyError },
     #[error(transparent)]
     Generate(KeyError),
-    #[error("--permit-open: {0}")]
-    PermitOpen(PermitOpenError),
     #[error("{flag}: {path}: {error}", path = path.display(), error = words(.error))]
     File { flag: &'static str, path: PathBuf, error: io::Error },
     #[error("{flag}: {path}: it is too large to be what is needed here", path = path.display())]

@@ -10,7 +10,8 @@ use clap::{Args, Subcommand};
 use super::error::CliError;
 use super::exit::Exit;
 use super::{Environment, input, say};
-use crate::key::{PrivateKey, PublicKey, PublicKeyError, authorized_keys_line};
+use crate::cidr::Cidr;
+use crate::key::{Comment, Expiry, LineOptions, PermitOpen, PrivateKey, PublicKey, PublicKeyError, authorized_keys_line};
 use crate::secret::Secret;
 
 /// A private key is its owner's alone; sshd and ssh refuse others.
@@ -61,10 +62,16 @@ pub(super) struct AuthorizedKeyArguments {
     key: KeyArguments,
     /// A target that may be forwarded to, spelled as the connection spells it; several allowed. Without one: any.
     #[arg(long, value_name = "HOST:PORT")]
-    permit_open: Vec<String>,
+    permit_open: Vec<PermitOpen>,
+    /// An address, IP or CIDR, that the key is accepted from; several allowed. Without one: any.
+    #[arg(long, value_name = "ADDRESS")]
+    from: Vec<Cidr>,
+    /// Until when the key is accepted, in RFC 3339: needs OpenSSH 7.7, which reads it in its machine's time zone.
+    #[arg(long, value_name = "TIME")]
+    expires: Option<Expiry>,
     /// Stands behind the key.
-    #[arg(long, default_value = "")]
-    comment: String,
+    #[arg(long)]
+    comment: Option<Comment>,
 }
 
 pub(super) fn run(command: &KeysCommand, environment: Environment<'_>) -> Result<Exit, CliError> {
@@ -76,8 +83,10 @@ pub(super) fn run(command: &KeysCommand, environment: Environment<'_>) -> Result
         }
         KeysCommand::AuthorizedKey(arguments) => {
             let key = public_key(&arguments.key, environment)?;
-            let line = authorized_keys_line(&key, &arguments.permit_open, &arguments.comment).map_err(CliError::PermitOpen)?;
-            say(&format!("{line}\n"))?;
+            let permit_open = Some(arguments.permit_open.clone()).filter(|targets| !targets.is_empty());
+            let from = arguments.from.iter().copied().collect();
+            let options = LineOptions { permit_open, from, expires: arguments.expires, comment: arguments.comment.clone() };
+            say(&format!("{}\n", authorized_keys_line(&key, &options)))?;
         }
     }
     Ok(Exit::Proven)

@@ -178,11 +178,12 @@ impl Inputs<'_> {
 
     fn hop(&self) -> Result<Option<Hop>, CliError> {
         let Some(text) = self.arguments.bastion.clone().or_else(|| self.variable("BASTION")) else {
-            let CheckArguments { identity, host_key, known_hosts, insecure_ignore_host_key, .. } = self.arguments;
+            let CheckArguments { identity, host_key, known_hosts, keys, insecure_ignore_host_key, .. } = self.arguments;
             let flags = [
                 ("--identity", identity.is_some()),
                 ("--host-key", !host_key.is_empty()),
                 ("--known-hosts", known_hosts.is_some()),
+                ("--keys", keys.is_some()),
                 ("--insecure-ignore-host-key", *insecure_ignore_host_key),
             ];
             return match flags.into_iter().find(|(_, given)| *given) {
@@ -195,7 +196,13 @@ impl Inputs<'_> {
         let (host, port) = endpoint::parse(address).map_err(|error| CliError::Endpoint { flag: "--bastion", error })?;
         let at = Address::new(host, port.unwrap_or(Port::SSH));
         let host_keys = if self.reaches(Stage::Handshake) { self.host_keys(&at)? } else { HostKeys::Any };
-        Ok(Some(Hop::new(at, user, host_keys)))
+        let canary = match &self.arguments.keys {
+            Some(version) if version.user != user => {
+                return Err(CliError::OtherLogin { of: version.user.clone(), user: user.to_owned() });
+            }
+            version => version.as_ref().map(|version| version.canary.clone()),
+        };
+        Ok(Some(Hop { canary, ..Hop::new(at, user, host_keys) }))
     }
 
     fn host_keys(&self, at: &Address) -> Result<HostKeys, CliError> {

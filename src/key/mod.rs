@@ -6,7 +6,7 @@ mod pem;
 mod private;
 mod public;
 
-pub use authorized::{PermitOpenError, authorized_keys_line};
+pub use authorized::{Comment, CommentError, Expiry, ExpiryError, LineOptions, PermitOpen, PermitOpenError, authorized_keys_line};
 pub use canary::{KeysVersion, KeysVersionError, canary};
 pub use private::{KeyError, MIN_RSA_BITS, PrivateKey, is_encrypted, public_half};
 pub(crate) use public::is_key_name;

@@ -1,6 +1,7 @@
 //! `bastion_authorized_keys`: the object in a bastion's bucket that becomes one login's authorized_keys.
 
 mod arguments;
+mod lines;
 mod memory;
 mod parting;
 mod schema;
@@ -18,7 +19,6 @@ use super::recent::Recent;
 use super::{Shared, fault};
 use crate::aws::Account;
 use crate::aws::authorized_keys::{AuthorizedKeys, Found, Left, PREFIX, Stranger, Wanted, unreadable};
-use crate::key::KeysVersion;
 use crate::path::heard::Heard;
 use crate::path::refusal::{AccountReason, BucketReason, Reason, Refusal};
 use crate::tfplugin::attribute_path::AttributePath;
@@ -43,6 +43,12 @@ model! {
         pub public_keys: Attr<BTreeSet<Attr<String>>>,
         /// Where it may forward to.
         pub permit_open: Attr<BTreeSet<Attr<String>>>,
+        /// Where its clients come from.
+        pub from: Attr<BTreeSet<Attr<String>>>,
+        /// Until when its keys are accepted.
+        pub expires: Attr<String>,
+        /// Behind each key.
+        pub comment: Attr<String>,
         /// Before the login in the key.
         pub prefix: Attr<String>,
         /// Encrypts the object.
@@ -220,7 +226,7 @@ impl Resource for AuthorizedKeysResource {
             return Err(refused(&Refusal { reason, heard: Heard::default(), action: "s3:GetObject" }, AttributePath::root()));
         };
         let mut warnings = Diagnostics::new();
-        let found = Found::read(&there.lines);
+        let found = Found::read(id, &there.lines);
         if found.is_none() {
             warnings.warning(
                 AttributePath::root(),
@@ -229,24 +235,17 @@ impl Resource for AuthorizedKeysResource {
             );
         }
         let text = |text: &str| Attr::Known(text.to_owned());
-        let version =
-            found.as_ref().and_then(|found| Some(KeysVersion { user: key.user().as_str().to_owned(), canary: found.canary.clone()? }));
-        let targets = found.as_ref().map(|found| found.permit_open.iter().map(|target| text(target)).collect::<BTreeSet<_>>());
-        let keys = found.map(|found| found.keys.iter().map(|key| text(&key.to_string())).collect());
         let mut model = Model {
             id: text(id),
             bucket: text(bucket.as_str()),
             user: text(key.user().as_str()),
-            public_keys: keys.map_or(Attr::Null, Attr::Known),
-            permit_open: targets.filter(|targets| !targets.is_empty()).map_or(Attr::Null, Attr::Known),
             prefix: text(key.prefix().as_str()),
             kms_key_id: there.seen.kms_key.clone().map_or(Attr::Null, Attr::Known),
             key: text(&key.to_string()),
-            canary: version.as_ref().map_or(Attr::Null, |_| Attr::Known(true)),
-            version: version.map_or(Attr::Null, |version| text(&version.to_string())),
             authorized_keys: Attr::Known(there.lines),
             ..Model::default()
         };
+        found.iter().for_each(|found| model.take(found));
         model.note(&there.seen);
         if let Some(claim) = there.claims.single() {
             // Whose state was lost goes on where it was.

@@ -1,7 +1,7 @@
 //! `provider::bastion::…`: pure functions about keys and addresses.
 
 use crate::cidr;
-use crate::key::{PublicKey, authorized_keys_line};
+use crate::key::{CommentError, ExpiryError, LineOptions, PermitOpenError, PublicKey, authorized_keys_line};
 use crate::tfplugin::kind::{Function, FunctionError, Parameter, Signature};
 use crate::tfplugin::schema::Type;
 use crate::tfplugin::value::Value;
@@ -59,7 +59,15 @@ impl Function for AuthorizedKey {
         let permit_open = Parameter {
             name: "permit_open",
             r#type: Type::list(Type::String),
-            description: "The targets that may be forwarded to, each `host:port` spelled as the connection spells it. An empty list permits any.",
+            description: "The targets that may be forwarded to, each `host:port` spelled as the connection spells it. Null: any. An empty list: none.",
+            allow_null: true,
+        };
+        let options = Parameter {
+            name: "options",
+            r#type: Type::Dynamic,
+            description: "At most one object with `from` (addresses, IP or CIDR, that the key is accepted from), `expires` (until when, in RFC 3339; \
+                needs OpenSSH 7.7, and means that time of day in the bastion's own time zone) and `comment`, each of which may be left out: as in \
+                `bastion_authorized_keys`.",
             allow_null: false,
         };
         Signature {
@@ -68,25 +76,78 @@ impl Function for AuthorizedKey {
                 (`-L`) the key reaches the given targets only, and it gets no terminal, agent or X11. What such a line cannot take away, sshd_config does: \
                 commands with `ForceCommand`, remote forwarding (`-R`) with `AllowTcpForwarding local`.",
             parameters: vec![public_key_parameter(), permit_open],
-            variadic: None,
+            variadic: Some(options),
             returns: Type::String,
         }
     }
 
     fn call(&self, arguments: Vec<Value>) -> Result<Value, FunctionError> {
         let key = public_key(&arguments)?;
-        let Some(Value::List(targets)) = arguments.into_iter().nth(1) else {
-            return Err(FunctionError { text: "a list of targets is needed".to_owned(), argument: Some(1) });
+        let mut rest = arguments.into_iter().skip(1);
+        let permit_open = match rest.next() {
+            // A target that is left out would permit what it was meant to narrow.
+            Some(Value::List(targets)) => Some(texts(targets).ok_or_else(|| refused(1, "a target is null; each is a host:port"))?),
+            _ => None,
         };
-        // A target that is left out would permit what it was meant to narrow.
-        let targets = targets.into_iter().map(|target| match target {
-            Value::String(target) => Ok(target),
-            _ => Err(FunctionError { text: "a target is null; each is a host:port".to_owned(), argument: Some(1) }),
-        });
-        let targets: Vec<String> = targets.collect::<Result<_, _>>()?;
-        let line = authorized_keys_line(&key, &targets, "");
-        line.map(Value::String).map_err(|error| FunctionError { text: error.to_string(), argument: Some(1) })
+        let targets = permit_open.map(|targets| targets.iter().map(|target| target.parse()).collect::<Result<_, PermitOpenError>>());
+        let permit_open = targets.transpose().map_err(|error| refused(1, error))?;
+        let options = rest.next().map_or_else(|| Ok(LineOptions::default()), |options| line_options(plain(options)))?;
+        if rest.next().is_some() {
+            return Err(refused(3, "there is one object of options"));
+        }
+        Ok(Value::String(authorized_keys_line(&key, &LineOptions { permit_open, ..options })))
     }
+}
+
+/// What is wrong with an argument.
+fn refused(argument: i64, error: impl ToString) -> FunctionError {
+    FunctionError { text: error.to_string(), argument: Some(argument) }
+}
+
+/// A value without the type that travels with it.
+fn plain(value: Value) -> Value {
+    match value {
+        Value::Dynamic(typed) => plain(typed.1),
+        other => other,
+    }
+}
+
+/// The elements of a list of texts.
+fn texts(elements: Vec<Value>) -> Option<Vec<String>> {
+    let text = |element| match plain(element) {
+        Value::String(text) => Some(text),
+        _ => None,
+    };
+    elements.into_iter().map(text).collect()
+}
+
+/// The options of a line but `permitopen`.
+fn line_options(options: Value) -> Result<LineOptions, FunctionError> {
+    let Value::Map(fields) = options else { return Err(refused(2, "an object is needed, such as { comment = \"neosync\" }")) };
+    let mut found = LineOptions::default();
+    for (name, value) in fields {
+        match (name.as_str(), plain(value)) {
+            ("from" | "expires" | "comment", Value::Null) => {}
+            ("from", Value::List(from)) if !from.is_empty() => {
+                let from = texts(from).ok_or_else(|| refused(2, "`from`: an address is null"))?;
+                let parse =
+                    |text: &String| text.parse().map_err(|error: cidr::CidrError| refused(2, format!("`from`: \"{text}\": {error}")));
+                found.from = from.iter().map(parse).collect::<Result<_, _>>()?;
+            }
+            ("from", _) => return Err(refused(2, "`from`: a list of addresses is needed, and an empty one would let nobody in")),
+            ("expires", Value::String(text)) => {
+                let parsed = text.parse().map_err(|error: ExpiryError| refused(2, format!("`expires`: \"{text}\": {error}")));
+                found.expires = Some(parsed?);
+            }
+            ("comment", Value::String(text)) => {
+                let parsed = text.parse().map_err(|error: CommentError| refused(2, format!("`comment`: {error}")));
+                found.comment = Some(parsed?);
+            }
+            ("expires" | "comment", _) => return Err(refused(2, format!("`{name}`: a text is needed"))),
+            _ => return Err(refused(2, format!("there is no option `{name}`; there are `from`, `expires` and `comment`"))),
+        }
+    }
+    Ok(found)
 }
 
 /// `cidr(address)`: an address as the CIDR block that firewalls take.

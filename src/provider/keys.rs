@@ -15,7 +15,8 @@ pub(super) fn attribute() -> Attribute {
         "keys",
         dynamic(),
         "`version` of the `bastion_authorized_keys` of the tunnel's login, or a list of several, each for the hop with its login: the path \
-         counts only once the bastion works with that version. Without it, an earlier version that still lets the key in is not told apart.",
+         counts only once the bastion works with that version. Where no object has a canary, `keys_version` of the tunnel stands in: it asks for \
+         the standby key. Without it, an earlier version that still lets the key in is not told apart.",
     )
 }
 

@@ -1,6 +1,7 @@
 //! `bastion_ssh_tunnel_connection`: the key pairs of one bastion login. Never talks to the network, so no check can taint it.
 
 mod generated;
+mod rotation;
 mod schema;
 mod supplied;
 
@@ -54,6 +55,14 @@ model! {
         pub fingerprint_1: Attr<String>,
         /// Of key 2.
         pub fingerprint_2: Attr<String>,
+        /// The key before the last rotation, while it is kept.
+        pub previous_public_key: Attr<String>,
+        /// Of that key.
+        pub previous_fingerprint: Attr<String>,
+        /// Where a rotation stands.
+        pub phase: Attr<String>,
+        /// The login and its standby key, as `keys` takes it.
+        pub keys_version: Attr<String>,
         /// Of key 1; absent where the key was supplied.
         pub private_key: Attr<Secret<String>>,
         /// Of key 2, likewise. An attribute, because Terraform drops what is kept beside the state when a provider dies in an update.
@@ -76,6 +85,10 @@ model! {
         pub allow_plaintext_in_state: Attr<bool>,
         /// Raised to rotate.
         pub rotation: Attr<i64>,
+        /// Keep the key before authorised.
+        pub keep_previous: Attr<bool>,
+        /// Give up the keys from before this rotation.
+        pub retire: Attr<i64>,
     }
 }
 
@@ -116,6 +129,8 @@ impl SshTunnelConnection {
 struct Keys {
     public: [Attr<String>; 2],
     fingerprints: [Attr<String>; 2],
+    /// The public key before the last rotation; null where none is kept.
+    previous: Attr<String>,
     private_keys: [Attr<Secret<String>>; 2],
 }
 
@@ -124,6 +139,7 @@ impl Keys {
         Self {
             public: [Attr::Unknown, Attr::Unknown],
             fingerprints: [Attr::Unknown, Attr::Unknown],
+            previous: Attr::Unknown,
             private_keys: [Attr::Unknown, Attr::Unknown],
         }
     }
@@ -133,6 +149,7 @@ impl Keys {
         Self {
             public: [prior.public_key_1.clone(), prior.public_key_2.clone()],
             fingerprints: [prior.fingerprint_1.clone(), prior.fingerprint_2.clone()],
+            previous: prior.previous_public_key.clone(),
             private_keys: [prior.private_key.clone(), prior.private_key_2.clone()],
         }
     }
@@ -141,16 +158,15 @@ impl Keys {
     fn fill(self, model: &mut Model) {
         let [public_1, public_2] = self.public;
         let [fingerprint_1, fingerprint_2] = self.fingerprints;
-        let mut all = vec![public_1.clone()];
-        if !public_2.is_null() {
-            all.push(public_2.clone());
-        }
-        // Until it is known whether there is a second key, not even the length is.
-        let undecided = public_2.is_unknown() && !matches!(model.key_pairs, Attr::Known(_));
+        let all = [&public_1, &public_2, &self.previous].into_iter().filter(|key| !key.is_null()).cloned().collect();
+        // Until it is known which keys there are, not even the length is.
+        let undecided = self.previous.is_unknown() || public_2.is_unknown() && !matches!(model.key_pairs, Attr::Known(_));
         model.public_keys = if undecided { Attr::Unknown } else { Attr::Known(all) };
+        model.previous_public_key = self.previous;
         (model.public_key_1, model.public_key_2) = (public_1, public_2);
         (model.fingerprint_1, model.fingerprint_2) = (fingerprint_1, fingerprint_2);
         [model.private_key, model.private_key_2] = self.private_keys;
+        model.tell_phase();
         model.tunnel = Attr::Known(as_tunnel(model));
     }
 }

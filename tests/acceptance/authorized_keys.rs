@@ -348,7 +348,6 @@ fn what_the_bastion_would_skip_in_silence_is_refused_at_plan_without_a_call() {
     refused(&block().set("public_keys", "[]"), "public_keys", &["No public key is given", "delete the login"]);
     refused(&block().set("public_keys", "[\"junk\"]"), "public_keys", &["A public key cannot be used"]);
     refused(&block().set("public_keys", "[null]"), "public_keys", &["An element is null"]);
-    refused(&block().set("permit_open", "[]"), "permit_open", &["No target is permitted"]);
     refused(&block().set("permit_open", "[\"db.internal\"]"), "permit_open", &["A target cannot be permitted"]);
     refused(&block().text("bucket", "s3://my-bastion"), "bucket", &["The bucket's name cannot be used"]);
     refused(&block().text("kms_key_id", "a key"), "kms_key_id", &["The KMS key is not a KMS key"]);

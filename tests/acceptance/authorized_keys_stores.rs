@@ -117,7 +117,7 @@ struct Somebody {
 
 impl Somebody {
     fn new(endpoint: &str, bucket: &BucketName) -> Self {
-        let content = Content::new(&[ED25519.parse().unwrap()], &std::collections::BTreeSet::new()).unwrap();
+        let content = Content::new(&[ED25519.parse().unwrap()], &bastion::key::LineOptions::default()).unwrap();
         let object = AuthorizedKeys::new(&account(endpoint), bucket.clone(), KEY.parse().unwrap(), None, None);
         Self { object, claim: Claim::draw(None).unwrap(), content }
     }

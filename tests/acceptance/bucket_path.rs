@@ -9,21 +9,26 @@ use crate::rotation::Client;
 use crate::support::{Bench, Block, PASSPHRASE, USER, assert_says, quote, write_with};
 
 /// The bastion's own access key, by which its calls are told apart.
-const BASTION: &str = "BASTIONSOWNKEY";
+pub const BASTION: &str = "BASTIONSOWNKEY";
 
 /// How often the bastion looks: several of the client's connections lie between two looks.
 const PERIOD: Duration = Duration::from_secs(1);
 
-struct Place {
-    aws: Aws,
-    bucket: String,
+/// A bastion that syncs from a bucket of an account, and a terraform folder that reaches both.
+pub struct Place {
+    pub aws: Aws,
+    pub bucket: String,
     kms_key: String,
     group: String,
-    bench: Bench,
+    pub bench: Bench,
 }
 
 impl Place {
-    fn new() -> Self {
+    pub fn new() -> Self {
+        Self::that_syncs_every(PERIOD)
+    }
+
+    pub fn that_syncs_every(period: Duration) -> Self {
         let aws = Aws::start().unwrap();
         let kms_key = aws.make_kms_key();
         let bucket = aws.make_bucket("bastion", BucketOptions::default().kms_key(&kms_key)).unwrap();
@@ -35,13 +40,13 @@ impl Place {
             secret_key: aws.secret_key().to_owned(),
         };
         let from = KeyBucket { bucket: bucket.clone(), caller };
-        let mut bench = Bench::with(lab::Bastion::builder().bucket(from).sync_period(PERIOD));
+        let mut bench = Bench::with(lab::Bastion::builder().bucket(from).sync_period(period));
         bench.lab.bastion.remove_user(USER).unwrap();
         as_account(&mut bench.terraform, &aws);
         Self { aws, bucket, kms_key, group, bench }
     }
 
-    fn blocks(&self, rotation: u8) -> [Block; 3] {
+    pub fn blocks(&self, rotation: u8) -> [Block; 3] {
         let bench = &self.bench;
         let pairs = format!("{{ passphrase_wo = {PASSPHRASE:?}, passphrase_wo_version = 1, rotation = {rotation} }}");
         let target = format!("{}:{}", lab::DATABASE_HOST, bench.lab.logical.port());
@@ -59,9 +64,13 @@ impl Place {
         [bench.tunnel().set("key_pairs", pairs), keys, connection]
     }
 
-    fn settle(&self, blocks: &[&Block]) {
+    pub fn apply(&self, blocks: &[&Block]) -> lab::Ran {
         write_with(&self.bench.terraform, &provider(&self.aws, ""), blocks);
-        self.bench.terraform.apply().unwrap().ok().unwrap();
+        self.bench.terraform.apply().unwrap()
+    }
+
+    pub fn settle(&self, blocks: &[&Block]) {
+        self.apply(blocks).ok().unwrap();
         assert!(self.bench.terraform.settled().unwrap(), "the second plan is not empty");
     }
 }

@@ -33,6 +33,15 @@ fn an_authorized_key_forwards_and_does_nothing_else() {
     let expression = format!("provider::bastion::authorized_key({}, [\"db.internal:5432\"])", quote(PUBLIC_KEY));
     let said = evaluate(&format!("nonsensitive(replace({expression}, \"\\\"\", \"'\"))")).ok().unwrap();
     assert_says(&said, &[&format!("restrict,port-forwarding,permitopen='db.internal:5432' {PUBLIC_KEY}")]);
+    // Nothing is permitted by an empty list, and anything without one, as in the resource.
+    let line = |rest: &str| format!("replace(provider::bastion::authorized_key({}, {rest}), \"\\\"\", \"'\")", quote(PUBLIC_KEY));
+    let options = "{ from = [\"54.69.79.83\"], expires = \"2030-01-01T00:00:00Z\", comment = \"neosync\" }";
+    let said = evaluate(&format!("[{}, {}, {}]", line("[]"), line("null"), line(&format!("null, {options}")))).ok().unwrap();
+    let options = "from='54.69.79.83/32',expiry-time='20300101000000'";
+    for text in ["restrict", "restrict,port-forwarding", &format!("restrict,port-forwarding,{options}")] {
+        assert_says(&said, &[&format!("\"{text} {PUBLIC_KEY}")]);
+    }
+    assert_says(&said, &[&format!("{PUBLIC_KEY} neosync\"")]);
 }
 
 #[test]
@@ -43,6 +52,18 @@ fn a_bad_argument_is_named() {
     assert_says(&said, &["Invalid value for \"permit_open\" parameter"]);
     let said = evaluate(&format!("provider::bastion::authorized_key({}, [null])", quote(PUBLIC_KEY))).failed().unwrap();
     assert_says(&said, &["a target is null"]);
+    for (options, words) in [
+        ("{ from = [\"!10.0.0.1\"] }", "`from`: \"!10.0.0.1\""),
+        ("{ from = [] }", "an empty one would let nobody in"),
+        ("{ expires = \"tomorrow\" }", "`expires`: \"tomorrow\""),
+        ("{ comment = \"a\\nb\" }", "`comment`: it holds a line break"),
+        ("{ command = \"sh\" }", "there is no option `command`"),
+        ("\"neosync\"", "an object is needed"),
+        ("{}, {}", "there is one object of options"),
+    ] {
+        let said = evaluate(&format!("provider::bastion::authorized_key({}, [], {options})", quote(PUBLIC_KEY))).failed().unwrap();
+        assert_says(&said, &["Invalid value for \"options\" parameter", words]);
+    }
 }
 
 #[test]

@@ -153,7 +153,14 @@ fn as_before(terraform: &Terraform) {
     let mut state: Value = serde_json::from_str(&terraform.state().unwrap()).unwrap();
     let resources = state["resources"].as_array_mut().unwrap();
     let instance = &mut resources.iter_mut().find(|resource| resource["type"] == "bastion_ssh_tunnel_connection").unwrap()["instances"][0];
-    let standby = instance["attributes"].as_object_mut().unwrap().remove("private_key_2").unwrap();
+    let attributes = instance["attributes"].as_object_mut().unwrap();
+    let standby = attributes.remove("private_key_2").unwrap();
+    for later in ["previous_public_key", "previous_fingerprint", "phase", "keys_version"] {
+        attributes.remove(later).unwrap();
+    }
+    for later in ["keep_previous", "retire"] {
+        attributes["key_pairs"].as_object_mut().unwrap().remove(later).unwrap();
+    }
     instance["private"] = STANDARD.encode(json!({ "private_key_2": standby }).to_string()).into();
     terraform.write("terraform.tfstate", &state.to_string()).unwrap();
 }

@@ -333,3 +333,19 @@ fn help_says_everything_and_the_program_its_version() {
     run(&[]).expect(2, &["Usage: bastion"]);
     run(&["check", "--password", "x"]).expect(2, &["unexpected argument"]);
 }
+
+/// A key that still works proves nothing of the version that was asked for.
+#[test]
+fn a_version_of_the_keys_is_waited_for() {
+    let bench = Bench::new();
+    let canary = bastion::key::canary("bucket/public-keys/x.pub", "").unwrap();
+    let version = bastion::key::KeysVersion { user: USER.to_owned(), canary: canary.clone() }.to_string();
+    let said = bench.checked(&["--until", "sync", "--keys", &version, "--timeout", "2s"]);
+    said.expect(5, &["The bastion does not work with the new keys yet"]);
+    bench.lab.bastion.authorize(USER, &[bench.key.public_key.clone(), format!("restrict {canary}")]).unwrap();
+    bench.checked(&["--until", "sync", "--keys", &version]).expect(0, &["Proven", "sync"]);
+    bench.checked(&["--keys", &version.replace(USER, "other")]).expect(2, &["--keys: it is a version of the login `other`"]);
+    bench.checked(&["--keys", "etag"]).expect(2, &["this is not a version of a login's keys"]);
+    let direct = run(&["check", "postgres://app@localhost/orders", "--keys", &version]);
+    direct.expect(2, &["--keys goes with --bastion USER@HOST"]);
+}

@@ -69,6 +69,16 @@ fn the_line_for_authorized_keys_narrows_the_key() {
     let path = file.display().to_string();
     let said = run(&["keys", "authorized-key", &path, "--permit-open", "db.internal:5432", "--comment", "neosync"]);
     said.expect(0, &["restrict,port-forwarding,permitopen=\"db.internal:5432\" ssh-ed25519 AAAA", " neosync\n"]);
+    let said =
+        run(&["keys", "authorized-key", &path, "--from", "10.0.0.1", "--from", "2001:db8::/32", "--expires", "2030-01-01T01:00:00+01:00"]);
+    said.expect(0, &["restrict,port-forwarding,from=\"10.0.0.1/32,2001:db8::/32\",expiry-time=\"20300101000000\" ssh-ed25519 AAAA"]);
+    for (flag, value, words) in [
+        ("--from", "*.example.com", "it is neither an IP address nor a CIDR block"),
+        ("--expires", "tomorrow", "2030-01-31T12:00:00Z"),
+        ("--comment", "a\nb", "control character"),
+    ] {
+        run(&["keys", "authorized-key", &path, flag, value]).expect(2, &[flag, words]);
+    }
     run(&["keys", "authorized-key", &path, "--permit-open", "db\",pty"]).expect(2, &["is not a target for permitopen"]);
     run(&["keys", "fingerprint", "/dev/null"]).expect(2, &["a public key is needed here"]);
 }

@@ -74,6 +74,8 @@ fn pairs() -> Values {
         ("previous_passphrase_wo", Just(Value::Null).boxed()),
         ("allow_plaintext_in_state", Just(Value::from(true)).boxed()),
         ("rotation", rotation()),
+        ("keep_previous", maybe(truth())),
+        ("retire", maybe(number(&[1, 2, 3]))),
     ]);
     let sealed = object([
         ("passphrase_wo", text(&["correct horse", "lost"])),
@@ -81,6 +83,8 @@ fn pairs() -> Values {
         ("previous_passphrase_wo", maybe(text(&["correct horse"]))),
         ("allow_plaintext_in_state", Just(Value::Null).boxed()),
         ("rotation", rotation()),
+        ("keep_previous", maybe(truth())),
+        ("retire", maybe(number(&[1, 2, 3]))),
     ]);
     prop_oneof![7 => plain, 1 => sealed].boxed()
 }
@@ -176,7 +180,10 @@ pub fn key_object() -> Values {
             ("bucket", text(&["my-bastion", "another-bastion"])),
             ("user", text(&["neosync", "mz"])),
             ("public_keys", some(&KEYS)),
-            ("permit_open", maybe(some(&["db.internal:5432", "other.internal:5432"]))),
+            ("permit_open", maybe(prop_oneof![some(&["db.internal:5432", "other.internal:5432"]), Just(Value::List(vec![]))].boxed())),
+            ("from", maybe(some(&["198.51.100.1", "198.51.100.1/32", "10.0.0.0/8"]))),
+            ("expires", maybe(text(&["2099-01-01T00:00:00Z", "2099-01-01T01:00:00+01:00"]))),
+            ("comment", maybe(text(&["one", "two"]))),
             ("prefix", maybe(text(&["public-keys/", "keys/"]))),
             ("kms_key_id", maybe(text(&["alias/bastion", "1234abcd-12ab-34cd-56ef-1234567890ab"]))),
             ("adopt", maybe(truth())),

@@ -10,6 +10,10 @@ resource "bastion_ssh_tunnel_connection" "neosync" {
 output "authorized_keys" {
   value = join("\n", [
     for key in bastion_ssh_tunnel_connection.neosync.public_keys :
-    provider::bastion::authorized_key(key, ["orders.abc.us-west-2.rds.amazonaws.com:5432"])
+    provider::bastion::authorized_key(
+      key,
+      ["orders.abc.us-west-2.rds.amazonaws.com:5432"],
+      { from = ["54.69.79.83", "44.235.108.235"], comment = "neosync" },
+    )
   ])
 }

@@ -69,6 +69,6 @@ resource "bastion_postgres_connection" "database" {
   ssh_passphrase_wo = var.passphrase
 
   verify     = { timeout = var.timeout, tables = var.tables }
-  triggers   = { keys = bastion_authorized_keys.neosync.etag }
+  keys       = bastion_authorized_keys.neosync.version
   depends_on = [bastion_security_group_rules.bastion]
 }

@@ -30,11 +30,10 @@ impl AuthorizedKeys {
     /// S3's refusal of the listing; an object that cannot be read is left out.
     pub async fn namesakes(&self, content: &Content) -> Result<Vec<Leftover>, Refusal> {
         let objects = self.account.objects();
-        let ours = Found::read(content.as_str()).map(|found| found.keys).unwrap_or_default();
         let known = self.known().await?;
         let namesakes = known.iter().filter(|(other, keys)| {
             let stranger = other.claims.iter().all(|claim| !objects.made(claim));
-            stranger && other.key != self.key && keys.iter().any(|key| ours.contains(key))
+            stranger && other.key != self.key && keys.iter().any(|key| content.keys().contains(key))
         });
         Ok(namesakes.map(|(other, _)| other.clone()).collect())
     }
@@ -75,7 +74,7 @@ impl AuthorizedKeys {
         for (_, key) in keys.into_iter().filter(|(_, key)| *key != self.key).take(NEWEST) {
             let other = Self { key: key.clone(), ..self.clone() };
             let Ok(Some(there)) = other.fetch().await else { continue };
-            if let Some(found) = Found::read(&there.lines).filter(|_| !there.claims.is_empty()) {
+            if let Some(found) = Found::read(&other.place(), &there.lines).filter(|_| !there.claims.is_empty()) {
                 newest.push((Leftover { key, claims: there.claims }, found.keys));
             }
         }

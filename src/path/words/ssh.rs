@@ -115,7 +115,9 @@ impl Cause {
                     format!("the user `{user}` does not exist on {name}"),
                     format!("`AllowUsers` or `AllowGroups` in sshd_config leaves `{user}` out"),
                     "authorized_keys or a folder above it is writable by others: chmod 600 the file, 700 its folder".to_owned(),
-                    format!("`from=` before the key does not include {from}"),
+                    format!(
+                        "`from=` before the key does not include {from}, or its `expiry-time=` has passed (sshd before 7.7 does not know that option)"
+                    ),
                     "`PubkeyAcceptedAlgorithms` in sshd_config leaves out this kind of key".to_owned(),
                 ],
             ),
@@ -136,7 +138,7 @@ impl Cause {
             ),
             Self::NotSynced => Words::new(
                 "The bastion does not work with the new keys yet",
-                format!("`{user}` can log in, and sshd does not know the key that the wanted version of its authorized_keys ends with."),
+                format!("`{user}` can log in, and sshd does not know the key by which the wanted version of its authorized_keys is told."),
                 [
                     format!("the sync job on {name} has not run, or fails: see its log, and what `{user}`'s authorized_keys says there"),
                     "the bastion looks in another place: compare `bucket` and `prefix` with those of its sync job".to_owned(),

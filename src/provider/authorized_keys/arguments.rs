@@ -1,10 +1,10 @@
 //! The arguments, parsed once: what cannot be meant is refused on its attribute, what is not known yet is not judged.
 
 use std::collections::{BTreeMap, BTreeSet};
-use std::str::FromStr;
 
 use super::Model;
-use crate::aws::authorized_keys::{AuthorizedKeys, BastionUser, BucketName, Content, ContentError, ObjectKey, PREFIX, Prefix, Seen};
+use super::lines::{self, parsed};
+use crate::aws::authorized_keys::{AuthorizedKeys, BastionUser, BucketName, Content, ObjectKey, PREFIX, Prefix, Seen};
 use crate::aws::{Account, Owner};
 use crate::key::{KeysVersion, PublicKey};
 use crate::provider::tunnel::sentence;
@@ -37,7 +37,7 @@ impl Arguments {
             Attr::Null | Attr::Unknown => None,
             given => Some(parsed::<Owner>(given, "owner", "The owner cannot be used", diagnostics)),
         };
-        let content = content(config, diagnostics);
+        let content = lines::content(config, diagnostics);
         let key = match ObjectKey::new(prefix?, user?) {
             Ok(key) => key,
             Err(error) => {
@@ -83,67 +83,6 @@ pub(super) fn place(config: &Model) -> (Attr<String>, Attr<String>) {
     }
 }
 
-fn parsed<T: FromStr<Err: std::error::Error + 'static>>(
-    value: &Attr<String>,
-    name: &str,
-    summary: &str,
-    diagnostics: &mut Diagnostics,
-) -> Option<T> {
-    let text = value.known()?;
-    match text.parse() {
-        Ok(parsed) => Some(parsed),
-        Err(error) => {
-            diagnostics.error(AttributePath::of(name), summary, format!("\"{text}\": {error}."));
-            None
-        }
-    }
-}
-
-fn content(config: &Model, diagnostics: &mut Diagnostics) -> Option<Content> {
-    let before = diagnostics.iter().count();
-    let at = AttributePath::of("public_keys");
-    let mut keys = Vec::new();
-    for text in texts(&config.public_keys, "public_keys", diagnostics)? {
-        match text.parse::<PublicKey>() {
-            Ok(key) => keys.push(key),
-            Err(error) => diagnostics.error(at.clone(), "A public key cannot be used", sentence(&error)),
-        }
-    }
-    let permit_open: BTreeSet<String> = match &config.permit_open {
-        Attr::Null => BTreeSet::new(),
-        _ => texts(&config.permit_open, "permit_open", diagnostics)?.into_iter().cloned().collect(),
-    };
-    if config.permit_open.known().is_some_and(BTreeSet::is_empty) {
-        let detail = "An empty set would permit everything, which is the opposite of what it seems to say. Name the targets, or leave `permit_open` out.";
-        diagnostics.error(AttributePath::of("permit_open"), "No target is permitted", detail);
-    }
-    if diagnostics.iter().count() > before {
-        return None;
-    }
-    match Content::new(&keys, &permit_open) {
-        Ok(content) => Some(content),
-        Err(error) => {
-            let (at, summary) = match &error {
-                ContentError::PermitOpen(_) => (AttributePath::of("permit_open"), "A target cannot be permitted"),
-                ContentError::Empty => (at, "No public key is given"),
-                ContentError::TooLong(_) => (at, "The object would be too long"),
-            };
-            diagnostics.error(at, summary, sentence(&error));
-            None
-        }
-    }
-}
-
-/// The elements of a set, if all are known.
-fn texts<'a>(set: &'a Attr<BTreeSet<Attr<String>>>, name: &str, diagnostics: &mut Diagnostics) -> Option<Vec<&'a String>> {
-    let elements = set.known()?;
-    if elements.iter().any(Attr::is_null) {
-        diagnostics.error(AttributePath::of(name), "An element is null", format!("Each element of `{name}` is a text."));
-        return None;
-    }
-    elements.iter().map(Attr::known).collect()
-}
-
 /// The outer `None` is for what is not known or wrong.
 fn kms_key_id(value: &Attr<String>, diagnostics: &mut Diagnostics) -> Option<Option<String>> {
     let id = match value {
@@ -180,6 +119,7 @@ fn account_id(value: &Attr<String>, diagnostics: &mut Diagnostics) -> Option<Opt
 
 /// What can be meant, and is probably not.
 pub(super) fn advise(config: &Model, diagnostics: &mut Diagnostics) {
+    lines::advise(config, diagnostics);
     if let Some(prefix) = config.prefix.known().filter(|prefix| *prefix != PREFIX) {
         diagnostics.warning(
             AttributePath::of("prefix"),
@@ -277,8 +217,14 @@ mod tests {
         assert_eq!(wrong(&Model { public_keys: set([]), ..model() }), ["public_keys"]);
         assert_eq!(wrong(&Model { public_keys: set(["junk"]), ..model() }), ["public_keys"]);
         assert_eq!(wrong(&Model { owner: known("a b"), ..model() }), ["owner"]);
-        assert_eq!(wrong(&Model { permit_open: set([]), ..model() }), ["permit_open"]);
         assert_eq!(wrong(&Model { permit_open: set(["db"]), ..model() }), ["permit_open"]);
+        // An empty set permits nothing, which may be meant; one that lets nobody in is not.
+        assert!(wrong(&Model { permit_open: set([]), ..model() }).is_empty());
+        for from in [set([]), set(["10.0.0.1", "!10.0.0.1"]), set(["*.example.com"]), set(["10.1.2.3/8"]), set(["::ffff:10.0.0.1"])] {
+            assert_eq!(wrong(&Model { from, ..model() }), ["from"]);
+        }
+        assert_eq!(wrong(&Model { expires: known("tomorrow"), ..model() }), ["expires"]);
+        assert_eq!(wrong(&Model { comment: known("a\nb"), ..model() }), ["comment"]);
         assert_eq!(wrong(&Model { expected_bucket_owner: known("1"), ..model() }), ["expected_bucket_owner"]);
     }
 
@@ -314,6 +260,9 @@ mod tests {
             Model { user: Attr::Unknown, ..model() },
             Model { public_keys: Attr::Known([Attr::Unknown].into()), ..model() },
             Model { permit_open: Attr::Unknown, ..model() },
+            Model { from: Attr::Known([Attr::Unknown].into()), ..model() },
+            Model { expires: Attr::Unknown, ..model() },
+            Model { comment: Attr::Unknown, ..model() },
             Model { kms_key_id: Attr::Unknown, ..model() },
         ] {
             assert!(Arguments::parse(&unknown, &mut diagnostics).is_none());

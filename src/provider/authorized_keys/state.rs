@@ -1,10 +1,13 @@
 //! What a plan and the state say of the object.
 
+use std::collections::BTreeSet;
+
 use super::Model;
 use super::arguments::Arguments;
 use super::memory::Memory;
-use crate::aws::authorized_keys::{AuthorizedKeys, BucketName, Claim, Held, ObjectKey, Seen};
+use crate::aws::authorized_keys::{AuthorizedKeys, BucketName, Claim, Found, Held, ObjectKey, Seen};
 use crate::aws::{Account, Owner};
+use crate::key::{KeysVersion, LineOptions};
 use crate::tfplugin::kind::Change;
 use crate::tfplugin::model::Attr;
 
@@ -36,6 +39,22 @@ impl Model {
     pub(super) fn note(&mut self, seen: &Seen) {
         self.etag = Attr::Known(seen.etag.clone());
         self.version_id = seen.version_id.clone().map_or(Attr::Null, Attr::Known);
+    }
+
+    /// Writes down what an object's text says, as arguments would.
+    pub(super) fn take(&mut self, found: &Found) {
+        fn set<T: ToString>(elements: impl IntoIterator<Item = T>) -> Attr<BTreeSet<Attr<String>>> {
+            Attr::Known(elements.into_iter().map(|element| Attr::Known(element.to_string())).collect())
+        }
+        let LineOptions { permit_open, from, expires, comment } = &found.options;
+        self.public_keys = set(&found.keys);
+        self.permit_open = permit_open.as_ref().map_or(Attr::Null, set);
+        self.from = if from.is_empty() { Attr::Null } else { set(from) };
+        self.expires = expires.as_ref().map_or(Attr::Null, |expires| Attr::Known(expires.to_string()));
+        self.comment = comment.as_ref().map_or(Attr::Null, |comment| Attr::Known(comment.to_string()));
+        self.canary = if found.canary.is_some() { Attr::Known(true) } else { Attr::Null };
+        let version = |canary| Some(KeysVersion { user: self.user.known()?.clone(), canary });
+        self.version = found.canary.clone().and_then(version).map_or(Attr::Null, |version| Attr::Known(version.to_string()));
     }
 
     /// The text to be written, and what it is known by.

@@ -1,17 +1,14 @@
 //! Generated key pairs: made, kept encrypted, rotated, given a new passphrase.
 
+use super::rotation::{self, at, number};
 use super::{KeyPairs, Keys, Model};
 use crate::key::{self, PrivateKey, PublicKey};
 use crate::provider::fault;
 use crate::provider::keyring::Keyring;
 use crate::secret::Secret;
-use crate::tfplugin::attribute_path::AttributePath;
 use crate::tfplugin::diagnostic::Diagnostics;
 use crate::tfplugin::kind::{Change, Kept, Private};
 use crate::tfplugin::model::Attr;
-
-/// Where `rotation` starts when it is not given.
-const FIRST_ROTATION: i64 = 1;
 
 pub(super) fn validate(pairs: &KeyPairs, diagnostics: &mut Diagnostics) {
     let plain = pairs.allow_plaintext_in_state.known() == Some(&true);
@@ -25,9 +22,7 @@ pub(super) fn validate(pairs: &KeyPairs, diagnostics: &mut Diagnostics) {
     if pairs.passphrase_wo.known().is_some_and(|passphrase| passphrase.expose().is_empty()) {
         diagnostics.error(at("passphrase_wo"), "The passphrase is empty", "An empty passphrase encrypts nothing.");
     }
-    if pairs.rotation.known().is_some_and(|rotation| *rotation < FIRST_ROTATION) {
-        diagnostics.error(at("rotation"), "The rotation is too low", "It starts at 1 and is raised to rotate.");
-    }
+    rotation::validate(pairs, diagnostics);
 }
 
 /// Keys that are made or encrypted anew need a passphrase, unless they are to be kept in plain text. Nothing else does: neither a plan that
@@ -52,16 +47,11 @@ struct Intent {
     re_encrypt: bool,
 }
 
-/// The rotation that is in force.
-fn rotation(pairs: &KeyPairs) -> i64 {
-    pairs.rotation.known().copied().unwrap_or(FIRST_ROTATION)
-}
-
 fn intent(prior: &Model, pairs: &KeyPairs) -> Intent {
     let before = prior.key_pairs.known();
     let plain = |pairs: &KeyPairs| pairs.allow_plaintext_in_state.known() == Some(&true);
     Intent {
-        rotate: before.is_some_and(|before| rotation(pairs) > rotation(before)),
+        rotate: before.is_some_and(|before| number(pairs) > number(before)),
         // A version that is left out from now on says nothing of another passphrase.
         re_encrypt: before.is_some_and(|before| {
             let other = !pairs.passphrase_wo_version.is_null() && before.passphrase_wo_version != pairs.passphrase_wo_version;
@@ -81,15 +71,16 @@ pub(super) async fn plan(
     pairs: &KeyPairs,
     warnings: &mut Diagnostics,
 ) -> Result<Keys, Diagnostics> {
+    let previous = rotation::previous(change.prior.as_ref(), pairs)?;
     let Some((prior, private_key)) = generated_before(change.prior.as_ref()) else {
         require_passphrase(pairs)?;
-        return Ok(Keys::unknown());
+        return Ok(Keys { previous, ..Keys::unknown() });
     };
     if pairs.rotation.is_unknown() || pairs.passphrase_wo_version.is_unknown() || pairs.allow_plaintext_in_state.is_unknown() {
-        return Ok(Keys::unknown());
+        return Ok(Keys { previous, ..Keys::unknown() });
     }
-    if let Some(old) = prior.key_pairs.known().map(rotation)
-        && rotation(pairs) < old
+    if let Some(old) = prior.key_pairs.known().map(number)
+        && number(pairs) < old
     {
         warnings.warning(
             at("rotation"),
@@ -98,7 +89,7 @@ pub(super) async fn plan(
         );
     }
     let intent = intent(prior, pairs);
-    let mut keys = Keys::of(prior);
+    let mut keys = Keys { previous, ..Keys::of(prior) };
     // A passphrase is needed only to change what it encrypts: deriving a key takes some 100 ms, at each plan of each tunnel.
     if !intent.rotate && !intent.re_encrypt {
         return Ok(keys);
@@ -176,18 +167,33 @@ const fn opener<'a>(pairs: &'a KeyPairs, intent: &Intent) -> (&'static str, &'a 
 }
 
 pub(super) async fn make(keyring: &Keyring, prior: Option<&Model>, private: &Private, pairs: &KeyPairs) -> Result<Keys, Diagnostics> {
-    let passphrase = pairs.passphrase_wo.known();
+    let previous = rotation::previous(prior, pairs)?;
     let Some((prior, private_key)) = generated_before(prior) else {
         require_passphrase(pairs)?;
-        return keep(generate()?, generate()?, passphrase).await;
+        return keep(generate()?, generate()?, pairs.passphrase_wo.known()).await;
     };
     let intent = intent(prior, pairs);
-    if !intent.rotate && !intent.re_encrypt {
-        return Ok(Keys::of(prior));
-    }
+    let keys = if intent.rotate || intent.re_encrypt {
+        remake(keyring, prior, private_key, private, pairs, &intent).await?
+    } else {
+        Keys::of(prior)
+    };
+    Ok(Keys { previous, ..keys })
+}
+
+/// Rotates, encrypts anew, or both.
+async fn remake(
+    keyring: &Keyring,
+    prior: &Model,
+    private_key: &Secret<String>,
+    private: &Private,
+    pairs: &KeyPairs,
+    intent: &Intent,
+) -> Result<Keys, Diagnostics> {
+    let passphrase = pairs.passphrase_wo.known();
     require_passphrase(pairs)?;
-    check_passphrase(keyring, private_key, prior, pairs, &intent).await?;
-    let (_, old) = opener(pairs, &intent);
+    check_passphrase(keyring, private_key, prior, pairs, intent).await?;
+    let (_, old) = opener(pairs, intent);
     let open = async |text: &Secret<String>| {
         keyring.open(text, old.known()).await.map_err(|error| fault(&format!("a private key in state cannot be opened: {error}")))
     };
@@ -216,6 +222,7 @@ fn describe(public: [PublicKey; 2], private_keys: [Secret<String>; 2]) -> Keys {
     Keys {
         fingerprints: public.each_ref().map(|key| Attr::Known(key.fingerprint())),
         public: public.map(|key| Attr::Known(key.to_string())),
+        previous: Attr::Null,
         private_keys: private_keys.map(Attr::Known),
     }
 }
@@ -242,8 +249,9 @@ fn shelved(private: &Private) -> Option<Secret<String>> {
     shelf.get("private_key_2").and_then(serde_json::Value::as_str).map(Secret::from)
 }
 
-/// Puts a key 2 that is kept beside the state into the state.
+/// Completes the state of an earlier version: puts a key 2 that is kept beside it into it, and says what follows from the rest.
 pub(super) fn unshelve(mut kept: Kept<Model>) -> Kept<Model> {
+    kept.model.tell_phase();
     if kept.model.private_key_2.is_null()
         && let Some(standby) = shelved(&kept.private)
     {
@@ -262,8 +270,4 @@ fn standby(prior: &Model, private: &Private) -> Result<Secret<String>, Diagnosti
         diagnostics.error(at("rotation"), "Key 2 is not in state", detail);
         diagnostics
     })
-}
-
-fn at(attribute: &str) -> AttributePath {
-    AttributePath::of("key_pairs").attribute(attribute)
 }

@@ -66,7 +66,20 @@ fn key_pairs() -> Vec<Attribute> {
         Attribute::optional(
             "rotation",
             number(),
-            "Raise it to rotate: key 2 becomes key 1, a new key 2 is generated, nothing else changes. Default `1`.",
+            "Raise it to rotate: key 2 becomes key 1, a new key 2 is generated, nothing else changes. By however much it is raised, that is one \
+             rotation. Default `1`.",
+        ),
+        Attribute::optional(
+            "keep_previous",
+            boolean(),
+            "Whether a rotation keeps the key that it replaces authorised, as the third of `public_keys`, for systems that still log in with it. It \
+             is given up when `keep_previous` is removed, or `retire` is raised; until then there is no other rotation. The guide on rotation is the runbook. Default `false`.",
+        ),
+        Attribute::optional(
+            "retire",
+            number(),
+            "With `keep_previous`: raise it to the number of the last `rotation` to give up the key from before, in an apply of its own. Keys of \
+             later rotations are kept again.",
         ),
     ]
 }
@@ -90,9 +103,36 @@ fn computed() -> Vec<Attribute> {
         Attribute::computed("id", string(), "Made at creation, never changed."),
         Attribute::computed("public_key_1", string(), "The public key in use, `type base64`."),
         Attribute::computed("public_key_2", string(), "The public key that stands by; null with `supplied_key`."),
-        Attribute::computed("public_keys", list_of(Type::String), "All public keys of the login: what the bastion has to accept."),
+        Attribute::computed(
+            "public_keys",
+            list_of(Type::String),
+            "All public keys of the login: what the bastion has to accept. The key in use, the one that stands by, and the previous one while it is \
+             kept.",
+        ),
         Attribute::computed("fingerprint_1", string(), "`SHA256:…` of key 1."),
         Attribute::computed("fingerprint_2", string(), "`SHA256:…` of key 2."),
+        Attribute::computed(
+            "previous_public_key",
+            string(),
+            "The public key from before the last rotation, while it is kept, else null. Its private half is not in state.",
+        ),
+        Attribute::computed(
+            "previous_fingerprint",
+            string(),
+            "`SHA256:…` of that key: sshd's log shows it as long as a system logs in with it.",
+        ),
+        Attribute::computed(
+            "phase",
+            string(),
+            "`previous kept` from a rotation with `keep_previous` until the previous key is given up, else `steady`; null with `supplied_key`.",
+        ),
+        Attribute::computed(
+            "keys_version",
+            string(),
+            "The login and its standby key, made for `keys` of a connection, a check or a tunnel where no `bastion_authorized_keys` with a canary \
+             is: a path then counts only once the bastion knows the key that the next rotation promotes. It does not tell whether a key was \
+             given up, or what the lines permit. Null with `supplied_key`.",
+        ),
         Attribute::computed(
             "private_key",
             string(),

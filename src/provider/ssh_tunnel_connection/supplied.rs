@@ -59,6 +59,7 @@ pub(super) async fn plan(
         _ => Ok(Keys {
             public: [Attr::Unknown, Attr::Null],
             fingerprints: [Attr::Unknown, Attr::Null],
+            previous: Attr::Null,
             private_keys: [Attr::Null, Attr::Null],
         }),
     }
@@ -106,6 +107,7 @@ fn describe(key: &PrivateKey) -> Keys {
     Keys {
         public: [Attr::Known(public.to_string()), Attr::Null],
         fingerprints: [Attr::Known(public.fingerprint()), Attr::Null],
+        previous: Attr::Null,
         private_keys: [Attr::Null, Attr::Null],
     }
 }
