@@ -19,7 +19,8 @@ use crate::way::{Dialer, Door, Failure, Patience, Sessions, Steps, Told, of_conn
 
 /// The host keys of a bastion, ed25519 first. Nobody logs in, and whether it is the bastion that answers is not known.
 ///
-/// Where an `admission` is given, it lets this machine in first. The observer hears of `admit`, `resolve`, `connect` and `host_key`: the handshakes for the kinds of keys are made at a time.
+/// Where an `admission` is given, it lets this machine in first. The observer hears of `admit`, `resolve`, `connect` and `host_key`. The
+/// handshakes, one for each kind of key, are made one after the other, and wait for a place at the server among all that use the sessions.
 ///
 /// # Errors
 ///
@@ -28,6 +29,7 @@ pub async fn scan(
     at: &Address,
     admission: Option<Arc<dyn Admission>>,
     within: Duration,
+    sessions: &Sessions,
     observer: &dyn Observer,
     cancelled: &CancellationToken,
 ) -> Result<Vec<PublicKey>, Box<Diagnosis>> {
@@ -36,9 +38,9 @@ pub async fn scan(
     // What can heal is tried again for as long as there is time.
     let patience = Patience { reach_window: within, ..Patience::DEFAULT };
     let door = Door::new(admission);
-    let (sessions, deadline) = (Sessions::new(), steps.began.checked_add(within));
+    let deadline = steps.began.checked_add(within);
     let (route, steps, patience) = (&route, &steps, &patience);
-    let dialer = Dialer { deadline, ..Dialer::new(route, &[], &sessions, patience, steps, &door) };
+    let dialer = Dialer { deadline, ..Dialer::new(route, &[], sessions, patience, steps, &door) };
     let persistence = Persistence { patience, steps, deadline, settling: false };
     let scanned = persistence.run(within, cancelled, || attempt(&dialer, at)).await;
     scanned.map_err(|failure| steps.failed(failure, |_| None))
@@ -48,6 +50,7 @@ async fn attempt(dialer: &Dialer<'_>, at: &Address) -> Result<Vec<PublicKey>, Fa
     let Dialer { patience, steps, .. } = dialer;
     // The door holds it open for all tries.
     dialer.admit(at).await?;
+    let _place = dialer.sessions.place(vec![at.clone()]).await;
     let addresses = dialer.resolve(at).await?;
     steps.begin(0, Stage::Connect);
     let (connect, handshake) = (dialer.before_the_end(patience.connect), dialer.before_the_end(patience.handshake));
@@ -95,7 +98,7 @@ mod tests {
     const SOON: Duration = Duration::from_secs(2);
 
     async fn fails(host: &str, port: u16, within: Duration) -> Box<Diagnosis> {
-        scan(&at(host, port), None, within, &Silent, &CancellationToken::new()).await.unwrap_err()
+        scan(&at(host, port), None, within, &Sessions::new(), &Silent, &CancellationToken::new()).await.unwrap_err()
     }
 
     #[tokio::test]
@@ -121,7 +124,7 @@ mod tests {
         assert_eq!(fails("127.0.0.1", silent.port(), Duration::from_millis(300)).await.code(), "handshake/out-of-time");
         let cancelled = CancellationToken::new();
         cancelled.cancel();
-        let told = scan(&at("127.0.0.1", silent.port()), None, SOON, &Silent, &cancelled).await.unwrap_err();
+        let told = scan(&at("127.0.0.1", silent.port()), None, SOON, &Sessions::new(), &Silent, &cancelled).await.unwrap_err();
         assert_eq!(told.code(), "configure/interrupted");
     }
 
@@ -133,7 +136,9 @@ mod tests {
                 cancelled.cancel();
             }
         };
-        let told = scan(&at("127.0.0.1", lab::free_port().unwrap()), None, SOON * 10, &stop_at_first, &cancelled).await.unwrap_err();
+        let told = scan(&at("127.0.0.1", lab::free_port().unwrap()), None, SOON * 10, &Sessions::new(), &stop_at_first, &cancelled)
+            .await
+            .unwrap_err();
         assert_eq!((told.code().as_str(), told.heard.as_str()), ("connect/interrupted", "Connection refused"));
     }
 }

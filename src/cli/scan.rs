@@ -11,7 +11,7 @@ use super::error::CliError;
 use super::exit::Exit;
 use super::live::{self, Shown};
 use super::{Environment, block_on, endpoint, say};
-use crate::check::scan;
+use crate::check::{Sessions, scan};
 use crate::path::duration;
 use crate::path::route::{Address, Port};
 use crate::ssh::known_hosts;
@@ -38,13 +38,14 @@ pub(super) fn run(arguments: &ScanArguments, environment: Environment<'_>) -> Re
     let (host, port) = endpoint::parse(&arguments.target).map_err(|error| CliError::Endpoint { flag: "HOST[:PORT]", error })?;
     let at = Address::new(host, port.unwrap_or(Port::SSH));
     let observer = live::observer(environment, Shown::ToEverybody);
+    let sessions = Sessions::new();
     let found = block_on(async |cancelled| {
         #[cfg(feature = "aws")]
         let scanned = admitted(arguments.admit.as_ref(), async |admission| {
-            scan(&at, admission, arguments.timeout, observer.as_ref(), &cancelled).await
+            scan(&at, admission, arguments.timeout, &sessions, observer.as_ref(), &cancelled).await
         });
         #[cfg(not(feature = "aws"))]
-        let scanned = scan(&at, None, arguments.timeout, observer.as_ref(), &cancelled);
+        let scanned = scan(&at, None, arguments.timeout, &sessions, observer.as_ref(), &cancelled);
         scanned.await
     });
     // Takes the spinner off the screen before the answer.

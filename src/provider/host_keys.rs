@@ -118,7 +118,7 @@ impl DataSource for HostKeys {
             });
         };
         let admission = admit::admission(&self.shared, &config.admit, &AttributePath::of("admit"))?;
-        let scanned = scan(&at, admission, timeout, &walk::log(at.host.as_str()), &call.cancelled).await;
+        let scanned = scan(&at, admission, timeout, &self.shared.sessions, &walk::log(at.host.as_str()), &call.cancelled).await;
         let keys = scanned.map_err(|diagnosis| of_diagnosis(&diagnosis, AttributePath::of("host")))?;
         let all = |of: &dyn Fn(&PublicKey) -> String| Attr::Known(keys.iter().map(|key| Attr::Known(of(key))).collect());
         let model = Model {

@@ -3,13 +3,14 @@
 use std::sync::Arc;
 use std::time::Duration;
 
-use bastion::check::{Sessions, check};
+use bastion::check::{Sessions, check, scan};
+use bastion::path::event::Silent;
 use bastion::path::position::Position;
 use bastion::path::stage::Stage;
 use lab::KeyType;
 use tokio_util::sync::CancellationToken;
 
-use crate::support::{Bench, SOON, USER, Waits, database_at, established, port, private, proven, walk, walk_all};
+use crate::support::{Bench, LONG, SOON, USER, Waits, database_at, established, port, private, proven, walk, walk_all};
 
 #[tokio::test(flavor = "multi_thread")]
 async fn concurrent_checks_share_one_session_and_tell_the_same_path() {
@@ -84,6 +85,24 @@ async fn twenty_visits_at_once_are_never_turned_away() {
     walk_all(vec![request; 20], &Sessions::new()).await.into_iter().for_each(|walked| drop(proven(walked)));
     assert!(!bench.lab.bastion.log().contains("MaxStartups"), "{}", bench.lab.bastion.log());
     bench.is_left_alone();
+}
+
+/// A scan makes a connection for each kind of host key.
+#[tokio::test(flavor = "multi_thread")]
+async fn twenty_scans_at_once_are_never_turned_away() {
+    let bench = Bench::new();
+    // Four scans are at work, and sshd may not have counted off the connections that each of them made before.
+    bench.lab.bastion.reconfigure(&["MaxStartups 12:100:12"]).unwrap();
+    let (at, sessions) = (bench.request().route.hops[0].at.clone(), Sessions::new());
+    let mut scans = tokio::task::JoinSet::new();
+    for _ in 0..20 {
+        let (at, sessions) = (at.clone(), sessions.clone());
+        scans.spawn(async move { scan(&at, None, LONG, &sessions, &Silent, &CancellationToken::new()).await });
+    }
+    for scanned in scans.join_all().await {
+        assert_eq!(scanned.unwrap().len(), bench.lab.bastion.host_public_keys().unwrap().len());
+    }
+    assert!(!bench.lab.bastion.log().contains("MaxStartups"), "{}", bench.lab.bastion.log());
 }
 
 #[tokio::test(flavor = "multi_thread")]
