@@ -58,20 +58,21 @@ pub struct PermitOpen(String);
 
 /// Why a target cannot stand in `permitopen`.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
-#[error("\"{0}\" is not a target for permitopen; write host:port, or [address]:port for IPv6")]
+#[error("\"{0}\" is not a target for permitopen; write host:port, or [address]:port for IPv6. sshd knows `*` only as the whole of either")]
 pub struct PermitOpenError(pub String);
 
 impl FromStr for PermitOpen {
     type Err = PermitOpenError;
 
-    /// A quotation mark or a line break would add options or lines of its own.
+    /// A quotation mark or a line break would add options or lines of its own; a pattern such as `*.internal` would never permit anything,
+    /// because sshd compares hosts as text.
     fn from_str(text: &str) -> Result<Self, Self::Err> {
         let refused = || PermitOpenError(text.to_owned());
         let (host, port) = text.rsplit_once(':').ok_or_else(refused)?;
-        let plain = |c: char| c.is_ascii_alphanumeric() || matches!(c, '.' | '-' | '_' | '*' | '?');
+        let plain = |c: char| c.is_ascii_alphanumeric() || matches!(c, '.' | '-' | '_');
         let host_fits = match host.strip_prefix('[').and_then(|rest| rest.strip_suffix(']')) {
             Some(address) => address.parse::<std::net::Ipv6Addr>().is_ok(),
-            None => !host.is_empty() && host.chars().all(plain),
+            None => host == "*" || (!host.is_empty() && host.chars().all(plain)),
         };
         let port_fits = port == "*" || port.parse::<u16>().is_ok_and(|port| port > 0);
         if host_fits && port_fits { Ok(Self(text.to_owned())) } else { Err(refused()) }
@@ -228,8 +229,13 @@ mod tests {
 
     #[test]
     fn neither_a_target_nor_a_comment_can_add_a_line_or_an_option() {
-        for bad in ["db", "db:", "db:0", "db:65536", ":22", "a\",pty,command=\"x:1", "a\nb:1", "::1:22", "a b:1"] {
+        for bad in
+            ["db", "db:", "db:0", "db:65536", ":22", "a\",pty,command=\"x:1", "a\nb:1", "::1:22", "a b:1", "*.internal:5432", "db?:5432"]
+        {
             assert_eq!(bad.parse::<PermitOpen>(), Err(PermitOpenError(bad.to_owned())));
+        }
+        for any in ["*:5432", "db:*", "*:*"] {
+            assert!(any.parse::<PermitOpen>().is_ok(), "{any}");
         }
         for (bad, error) in [
             ("", CommentError::Blank),

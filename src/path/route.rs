@@ -1,7 +1,7 @@
 //! The route: through which hops, to which target, as whom. Parsed once at the edge, never validated again.
 
 use std::fmt;
-use std::net::IpAddr;
+use std::net::{IpAddr, Ipv6Addr};
 use std::num::NonZeroU16;
 use std::str::FromStr;
 
@@ -26,6 +26,9 @@ pub enum HostError {
     /// `host:22`, `[::1]:22`.
     #[error("give the bare host name; the port has an argument of its own")]
     Port,
+    /// `fe80::1%eth0`.
+    #[error("an address of one link only (fe80::1%eth0) cannot be used; give the host's name or another address")]
+    Zone,
     /// `user@host`.
     #[error("give the bare host name; the user has an argument of its own")]
     User,
@@ -66,6 +69,9 @@ impl FromStr for Host {
         }
         if text.parse::<IpAddr>().is_ok() {
             return Ok(Self(text.to_owned()));
+        }
+        if text.split_once('%').is_some_and(|(address, _)| address.parse::<Ipv6Addr>().is_ok()) {
+            return Err(HostError::Zone);
         }
         if text.contains(':') || text.contains('[') {
             return Err(HostError::Port);
@@ -378,6 +384,7 @@ pub(crate) mod tests {
             ("", HostError::Empty),
             ("postgres://db", HostError::Scheme),
             ("db:5432", HostError::Port),
+            ("fe80::1%eth0", HostError::Zone),
             ("[::1]:22", HostError::Port),
             ("me@db", HostError::User),
             ("a b", HostError::Character),

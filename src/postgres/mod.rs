@@ -22,7 +22,7 @@ mod watched;
 pub use error::{Error, LoginError, ReadyError, TlsError, TlsSettingsError};
 pub use fall_back::falls_back;
 pub use login::{Connection, GOODBYE, Role, login};
-pub use negotiate::negotiate;
+pub use negotiate::{answers, negotiate};
 pub use readiness::Readiness;
 pub use secured::Secured;
 pub use sslmode::{Encryption, SslMode, UnknownSslMode};

@@ -45,6 +45,19 @@ where
     }
 }
 
+/// Whether a Postgres answers, without TLS: it is asked whether it has TLS, and either answer will do. The stream is of no use afterwards.
+///
+/// # Errors
+///
+/// [`TlsError`], whose variants say what answered.
+pub async fn answers<S: AsyncRead + AsyncWrite + Unpin>(stream: S, within: Duration) -> Result<(), TlsError> {
+    match timeout(within, ask(&mut Bounded::new(stream))).await {
+        Ok(Ok(()) | Err(TlsError::NotOffered)) => Ok(()),
+        Ok(Err(error)) => Err(error),
+        Err(_) => Err(TlsError::Silent),
+    }
+}
+
 async fn encrypt<S>(mut stream: Bounded<S>, settings: &TlsSettings, host: &Host, within: Duration) -> Result<Secured<S>, TlsError>
 where
     S: AsyncRead + AsyncWrite + Unpin,

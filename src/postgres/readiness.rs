@@ -59,7 +59,8 @@ SELECT EXISTS (SELECT FROM pg_catalog.pg_publication WHERE pubname = $1), ARRAY(
 /// One row for each table, in order.
 const TABLES: &str = "\
 SELECT c.oid IS NOT NULL, coalesce(pg_catalog.has_schema_privilege(n.oid, 'USAGE'), false), \
-  coalesce(pg_catalog.has_table_privilege(c.oid, 'SELECT'), false) \
+  coalesce(pg_catalog.has_table_privilege(c.oid, 'SELECT') OR (SELECT pg_catalog.bool_and(pg_catalog.has_column_privilege(c.oid, a.attnum, 'SELECT')) \
+    FROM pg_catalog.pg_attribute AS a WHERE a.attrelid = c.oid AND a.attnum > 0 AND NOT a.attisdropped), false) \
 FROM ROWS FROM (pg_catalog.unnest($1), pg_catalog.unnest($2)) WITH ORDINALITY AS t(schema_name, table_name, position) \
 LEFT JOIN pg_catalog.pg_namespace AS n ON n.nspname = t.schema_name \
 LEFT JOIN pg_catalog.pg_class AS c ON c.relnamespace = n.oid AND c.relname = t.table_name AND c.relkind IN ('r', 'p', 'v', 'm', 'f') \

@@ -7,6 +7,7 @@ use bastion::path::event::Silent;
 use bastion::path::position::Position;
 use bastion::path::route::Target;
 use bastion::path::stage::Stage;
+use bastion::path::walked::Status;
 use bastion::postgres::SslMode;
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::{TcpListener, TcpStream};
@@ -190,4 +191,52 @@ async fn clients_of_a_tunnel_whose_bastion_is_gone_are_hung_up_on_together() {
     clients.join_all().await;
     // One handshake that is not answered, and not four.
     assert!(began.elapsed() < Duration::from_secs(20), "{:?}", began.elapsed());
+}
+
+/// Without TLS nothing else would have come from the peer.
+#[tokio::test(flavor = "multi_thread")]
+async fn a_path_that_ends_before_the_login_ends_at_a_postgres_that_answers() {
+    let bench = Bench::new();
+    let silent = lab::Peer::start(lab::Manners::Silent).unwrap();
+    for mode in [SslMode::Disable, SslMode::Allow] {
+        let mut request = bench.request();
+        request.postgres.tls = bench.tls(mode);
+        request.until = Some(Position::new(1, Stage::Tls));
+        let report = proven(walk(&request, &Sessions::new()).await);
+        let last = report.path.last().unwrap();
+        assert_eq!((last.at.stage, last.status), (Stage::Tls, Status::Skipped), "{mode}");
+        database_at(&mut request).port = port(silent.port());
+        request.waits.reach = Some(Duration::ZERO);
+        request.timeout = Duration::from_secs(15);
+        let told = walk(&request, &Sessions::new()).await.unwrap_err();
+        assert_eq!(told.stage(), Stage::Tls, "{mode}: {told}");
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_database_whose_drop_was_interrupted_is_not_to_be_opened_again() {
+    let bench = Bench::new();
+    bench.lab.logical.sql(lab::DATABASE, "CREATE DATABASE half").unwrap();
+    bench.lab.logical.sql(lab::DATABASE, "UPDATE pg_database SET datconnlimit = -2 WHERE datname = 'half'").unwrap();
+    let mut request = bench.request();
+    let Some(Target::Postgres { login: Some(login), .. }) = &mut request.route.target else { panic!("no login") };
+    login.database = "half".to_owned();
+    let told = walk(&request, &Sessions::new()).await.unwrap_err();
+    assert_eq!(told.code(), "open/database-closed");
+    assert!(told.to_string().contains("invalid database") && told.remedies()[1].contains("DROP DATABASE"), "{told}");
+}
+
+/// As a copy of the table needs it.
+#[tokio::test(flavor = "multi_thread")]
+async fn who_may_read_all_columns_may_read_the_table() {
+    let bench = Bench::new();
+    let sql = |text: &str| bench.lab.logical.sql(lab::DATABASE, text).unwrap();
+    sql("CREATE TABLE by_column (a int, b int, c int)");
+    sql("ALTER TABLE by_column DROP COLUMN c");
+    let mut request = bench.request();
+    request.postgres.readiness.tables = vec!["by_column".to_owned()];
+    sql(&format!("GRANT SELECT (a) ON by_column TO {}", lab::ROLE));
+    assert_eq!(walk(&request, &Sessions::new()).await.unwrap_err().code(), "ready/not-ready");
+    sql(&format!("GRANT SELECT (b) ON by_column TO {}", lab::ROLE));
+    proven(walk(&request, &Sessions::new()).await);
 }

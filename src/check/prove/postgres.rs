@@ -11,7 +11,7 @@ use crate::path::position::Position;
 use crate::path::route::{Address, Login};
 use crate::path::stage::Stage;
 use crate::path::walked::Status;
-use crate::postgres::{self, Encryption, GOODBYE, Purpose, Readiness, Role, falls_back, login, negotiate};
+use crate::postgres::{self, Encryption, GOODBYE, Purpose, Readiness, Role, answers, falls_back, login, negotiate};
 use crate::way::{Failure, Stream};
 
 /// Where a try broke: on the way, or in talk with Postgres, where another encryption may help.
@@ -102,6 +102,11 @@ impl Prover<'_> {
         let (steps, patience) = (&self.walk.steps, self.walk.patience);
         let Postgres { password, tls, readiness } = self.asked;
         self.begin(Stage::Tls);
+        if encryption == Encryption::Plain && !self.reaches(Stage::Login) {
+            answers(stream, patience.tls).await?;
+            steps.end(Status::Skipped, format!("Postgres answers; not encrypted, sslmode {}", tls.mode()));
+            return Ok(None);
+        }
         let secured = negotiate(stream, tls, encryption, &self.at.host, patience.tls).await?;
         let note = secured.encrypted().map_or_else(|| format!("not encrypted, sslmode {}", tls.mode()), ToString::to_string);
         steps.end(if secured.encrypted().is_some() { Status::Passed } else { Status::Skipped }, note);

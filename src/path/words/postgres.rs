@@ -183,8 +183,11 @@ impl Cause {
             ),
             Self::DatabaseClosed => Words::new(
                 "The database takes no connections",
-                format!("`{name}` has ALLOW_CONNECTIONS false."),
-                [format!("ALTER DATABASE {} ALLOW_CONNECTIONS true;", quoted(name))],
+                format!("`{name}` has ALLOW_CONNECTIONS false, or is invalid: a DROP DATABASE of it was interrupted."),
+                [
+                    format!("ALTER DATABASE {} ALLOW_CONNECTIONS true;", quoted(name)),
+                    format!("one that the server calls invalid is lost: DROP DATABASE {}; and make it anew", quoted(name)),
+                ],
             ),
             Self::TooManyConnections => Words::new(
                 "The database has no connection slot left",
