@@ -200,7 +200,6 @@ impl Dialer<'_> {
         let mut permit = turn.permit().await;
         let stream = self.dial(leg, &hop.at).await?;
         let mut trusted = self.shake_hands(stream, leg, hop).await?;
-        turn.gather().await;
         permit.offer().await;
         let since = Instant::now();
         self.steps.begin(leg, Stage::Authenticate);

@@ -32,11 +32,6 @@ pub(crate) const REFUSAL_PAUSE: Duration = Duration::from_secs(6);
 /// one second bridges that, and is short enough to count as done.
 pub(crate) const LINGER: Duration = Duration::from_secs(1);
 
-/// How long a proof that finds an older session of its login gathers others before it offers the key, its connection and handshake
-/// included. Terraform begins a proof when another ends: each would log in by itself. As long as a login itself on a near bastion, and
-/// nothing on a far one.
-pub(crate) const GATHERING: Duration = Duration::from_millis(150);
-
 /// How many logins, and how many bastions, are remembered without need: more than a large apply has. Some hundred bytes each.
 const REMEMBERED: usize = 256;
 
@@ -195,7 +190,7 @@ impl Queue {
     /// Waits for the exclusive right to look at, or make, the session. First come, first served.
     pub(crate) async fn turn(&self) -> Turn<'_> {
         let session = Arc::clone(&self.slot.session).lock_owned().await;
-        Turn { queue: self, session, began: Instant::now() }
+        Turn { queue: self, session }
     }
 }
 
@@ -203,7 +198,6 @@ impl Queue {
 pub(crate) struct Turn<'a> {
     queue: &'a Queue,
     session: OwnedMutexGuard<Weak<SharedSession>>,
-    began: Instant,
 }
 
 impl Turn<'_> {
@@ -211,13 +205,6 @@ impl Turn<'_> {
     pub(crate) fn session(&self, since: Option<Instant>) -> Option<Lease> {
         let fresh = |shared: &Arc<SharedSession>| since.is_none_or(|since| shared.since >= since);
         self.session.upgrade().filter(|shared| shared.is_open() && fresh(shared)).map(Lease)
-    }
-
-    /// Lets others come that a new session will serve as well, if an older one shows that they may: it began before them.
-    pub(crate) async fn gather(&self) {
-        if self.session.upgrade().is_some_and(|older| older.is_open()) {
-            tokio::time::sleep_until(self.began + GATHERING).await;
-        }
     }
 
     /// Whether the bastion may refuse the login.
