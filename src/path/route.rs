@@ -58,32 +58,25 @@ impl FromStr for Host {
     type Err = HostError;
 
     fn from_str(text: &str) -> Result<Self, Self::Err> {
-        if text.trim().is_empty() {
-            return Err(HostError::Empty);
-        }
-        if text.contains("://") {
-            return Err(HostError::Scheme);
-        }
-        if text.contains('@') {
-            return Err(HostError::User);
-        }
         if text.parse::<IpAddr>().is_ok() {
             return Ok(Self(text.to_owned()));
         }
-        if text.split_once('%').is_some_and(|(address, _)| address.parse::<Ipv6Addr>().is_ok()) {
-            return Err(HostError::Zone);
-        }
-        if text.contains(':') || text.contains('[') {
-            return Err(HostError::Port);
-        }
-        if text.len() > 253 {
-            return Err(HostError::TooLong);
-        }
+        let has_zone = text.split_once('%').is_some_and(|(address, _)| address.parse::<Ipv6Addr>().is_ok());
         let fits = |c: char| c.is_ascii_alphanumeric() || matches!(c, '-' | '_' | '.');
-        if !text.chars().all(fits) || text.split('.').rev().skip(1).any(str::is_empty) {
-            return Err(HostError::Character);
+        let is_dns = text.chars().all(fits) && !text.split('.').rev().skip(1).any(str::is_empty);
+        let broken = [
+            (text.trim().is_empty(), HostError::Empty),
+            (text.contains("://"), HostError::Scheme),
+            (text.contains('@'), HostError::User),
+            (has_zone, HostError::Zone),
+            (text.contains([':', '[']), HostError::Port),
+            (text.len() > 253, HostError::TooLong),
+            (!is_dns, HostError::Character),
+        ];
+        match broken.into_iter().find(|(is_broken, _)| *is_broken) {
+            Some((_, error)) => Err(error),
+            None => Ok(Self(text.to_owned())),
         }
-        Ok(Self(text.to_owned()))
     }
 }
 

@@ -13,6 +13,7 @@ mod keys;
 mod postgres_check;
 mod postgres_connection;
 mod postgres_path;
+mod private_key;
 mod recent;
 #[cfg(feature = "aws")]
 mod security_group_rules;
@@ -52,6 +53,7 @@ pub fn registry() -> Registry {
         .data_source(postgres_check::PostgresCheck::new(&shared))
         .data_source(host_keys::HostKeys::new(&shared))
         .ephemeral(ssh_tunnel::SshTunnel::new(&shared))
+        .ephemeral(private_key::DecryptedKey::new(&shared))
         .function(functions::AuthorizedKey)
         .function(functions::Cidr)
         .function(functions::Fingerprint);
@@ -73,6 +75,18 @@ fn of_diagnosis(diagnosis: &Diagnosis, at: AttributePath) -> Diagnostics {
     let mut diagnostics = Diagnostics::new();
     diagnostics.error(at, diagnosis.summary(), diagnosis.to_string());
     diagnostics
+}
+
+/// The same messages with the argument's name in front: of an ephemeral resource Terraform shows no place.
+fn named(diagnostics: Diagnostics) -> Diagnostics {
+    let mut named = Diagnostics::new();
+    for mut diagnostic in diagnostics {
+        if diagnostic.attribute != AttributePath::root() {
+            diagnostic.detail = format!("`{}`: {}", diagnostic.attribute, diagnostic.detail);
+        }
+        named.push(diagnostic);
+    }
+    named
 }
 
 /// A fault of the program itself, which no user can mend.

@@ -8,7 +8,7 @@ use std::time::Duration;
 use super::admit;
 use super::tunnel::{self, TunnelModel, sentence};
 use super::tunnel_key::{KeyNames, TunnelKey};
-use super::{Shared, fault, keys, of_diagnosis, walk};
+use super::{Shared, fault, keys, named, of_diagnosis, walk};
 use crate::check::{Request, TunnelError, Waits, open_tunnel};
 use crate::path::cause::Cause;
 use crate::path::diagnosis::Diagnosis;
@@ -200,18 +200,6 @@ impl Ephemeral for SshTunnel {
         drop(closed);
         Ok(())
     }
-}
-
-/// The same messages with the argument's name in front: of an ephemeral resource Terraform shows no place.
-fn named(diagnostics: Diagnostics) -> Diagnostics {
-    let mut named = Diagnostics::new();
-    for mut diagnostic in diagnostics {
-        if diagnostic.attribute != AttributePath::root() {
-            diagnostic.detail = format!("`{}`: {}", diagnostic.attribute, diagnostic.detail);
-        }
-        named.push(diagnostic);
-    }
-    named
 }
 
 /// The argument to look at first.

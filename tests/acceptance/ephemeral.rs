@@ -100,3 +100,40 @@ fn bad_arguments_are_refused_on_their_attribute() {
     }
     assert_eq!(bench.lab.bastion.connections(), 0);
 }
+
+/// The key of a tunnel for somebody who takes no passphrase; here OpenSSH's own tool, which is asked for the public half.
+#[test]
+fn a_tunnels_key_is_given_without_its_passphrase_and_kept_nowhere() {
+    let mut bench = Bench::new();
+    bench.apply(&[&bench.tunnel()]).ok().unwrap();
+    bench.terraform.set("passphrase", PASSPHRASE);
+    let opened = "variable \"passphrase\" {\n  type = string\n  ephemeral = true\n}\n\nephemeral \"bastion_private_key\" \"it\" {\n  \
+                  private_key = bastion_ssh_tunnel_connection.bastion.private_key\n  passphrase = var.passphrase\n}\n\n";
+    let consumer = "resource \"terraform_data\" \"consumer\" {\n  provisioner \"local-exec\" {\n    environment = { KEY = \
+                    ephemeral.bastion_private_key.it.private_key_openssh, TOLD = \"${ephemeral.bastion_private_key.it.public_key} \
+                    ${ephemeral.bastion_private_key.it.fingerprint}\" }\n    command = \"umask 077; echo \\\"$KEY\\\" > key; ssh-keygen -y -P '' -f \
+                    key > said.txt; rm key; echo \\\"$TOLD\\\" > told.txt\"\n  }\n}\n";
+    bench.terraform.write("key.tf", &(opened.to_owned() + consumer)).unwrap();
+    bench.terraform.env("TF_LOG", "TRACE");
+    let said = bench.terraform.apply().unwrap().ok().unwrap();
+    let read = |name: &str| std::fs::read_to_string(bench.terraform.work().join(name)).unwrap();
+    let tunnel = bench.attributes("bastion_ssh_tunnel_connection.bastion");
+    let (public, fingerprint) = (tunnel["public_key_1"].as_str().unwrap(), tunnel["fingerprint_1"].as_str().unwrap());
+    let material = |line: &str| line.split(' ').take(2).collect::<Vec<_>>().join(" ");
+    assert_eq!(material(read("said.txt").trim()), material(public));
+    assert_eq!(read("told.txt").trim(), format!("{} {fingerprint}", material(public)));
+    // The first line of an OpenSSH key that is not encrypted: `openssh-key-v1`, cipher `none`.
+    const PLAIN: &str = "b3BlbnNzaC1rZXktdjEAAAAABG5vbmU";
+    assert!(!said.contains(PLAIN) && !bench.terraform.state().unwrap().contains(PLAIN), "the key is in state or in a log");
+
+    for (arguments, words) in [
+        ("private_key = \"nonsense\"", "The private key cannot be used"),
+        ("private_key = bastion_ssh_tunnel_connection.bastion.private_key\n  passphrase = \"wrong\"", "The passphrase is wrong"),
+        ("private_key = bastion_ssh_tunnel_connection.bastion.private_key", "The private key is encrypted"),
+    ] {
+        let block = format!("ephemeral \"bastion_private_key\" \"it\" {{\n  {arguments}\n}}\n");
+        bench.terraform.write("key.tf", &block).unwrap();
+        let said = bench.terraform.run(&["plan", "-no-color", "-input=false"]).unwrap().failed().unwrap();
+        assert_says(&said, &[words, if words.contains("cannot") { "`private_key`:" } else { "`passphrase`:" }]);
+    }
+}
