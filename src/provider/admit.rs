@@ -8,7 +8,7 @@ use crate::path::admission::Admission;
 use crate::tfplugin::attribute_path::AttributePath;
 use crate::tfplugin::diagnostic::Diagnostics;
 use crate::tfplugin::model::{Attr, model};
-use crate::tfplugin::schema::{Attribute, Type, nested_single, string};
+use crate::tfplugin::schema::{Attribute, nested_single, string};
 
 model! {
     /// `admit = {…}`.
@@ -37,11 +37,6 @@ pub(super) fn attribute() -> Attribute {
          expires after 15 minutes unless it is renewed, and removed with the last session. Where another rule lets the machine in, nothing is \
          added. Without `admit`, a rule of your own has to let the machine in.",
     )
-}
-
-/// Its type, where the provider computes it.
-pub(super) fn object_type() -> Type {
-    Type::object([("security_group_id", Type::String), ("address", Type::String)])
 }
 
 /// Judges the argument; values that are not known yet are not judged.

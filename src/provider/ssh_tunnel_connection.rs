@@ -226,7 +226,13 @@ impl Resource for SshTunnelConnection {
     }
 
     fn judge(&self, config: &Model) -> Diagnostics {
-        let mut diagnostics = tunnel::judge(&as_tunnel(config), &AttributePath::root());
+        let mut tunnel = as_tunnel(config);
+        if tunnel.host.is_null() {
+            // It comes later, and its host keys with it.
+            tunnel.host = Attr::Unknown;
+            tunnel.host_keys = if tunnel.host_keys.is_null() { Attr::Unknown } else { tunnel.host_keys };
+        }
+        let mut diagnostics = tunnel::judge(&tunnel, &AttributePath::root());
         // Both are there in a plan, too, if the one that was taken out of the configuration is ignored.
         if config.key_pairs.known().is_some() && config.supplied_key.known().is_some() {
             refuse_both(&mut diagnostics);

@@ -10,7 +10,7 @@ use crate::ssh::known_hosts;
 use crate::tfplugin::attribute_path::AttributePath;
 use crate::tfplugin::diagnostic::{self, Diagnostics};
 use crate::tfplugin::model::{Attr, model};
-use crate::tfplugin::schema::{Attribute, Type, boolean, number, set_of, string};
+use crate::tfplugin::schema::{Attribute, Type, boolean, nested_single, number, set_of, string};
 
 model! {
     /// One bastion login: where, who, which host keys, which private key.
@@ -38,7 +38,11 @@ model! {
 pub(super) fn attributes() -> Vec<Attribute> {
     vec![
         Attribute::optional("name", string(), "What the tunnel is called."),
-        Attribute::required("host", string(), "The bastion, as the machine that runs Terraform sees it."),
+        Attribute::optional(
+            "host",
+            string(),
+            "The bastion, as the machine that runs Terraform sees it. Needed; a tunnel that was made without it gets it here, by `merge`.",
+        ),
         Attribute::optional("port", number(), "sshd's port. Default `22`."),
         Attribute::required("user", string(), "The login on the bastion."),
         Attribute::optional(
@@ -52,19 +56,9 @@ pub(super) fn attributes() -> Vec<Attribute> {
     ]
 }
 
-/// The object's type, for a schema in which the provider computes it.
-pub(super) fn object_type() -> Type {
-    let fields = [
-        ("name", Type::String),
-        ("host", Type::String),
-        ("port", Type::Number),
-        ("user", Type::String),
-        ("host_keys", Type::Set(Box::new(Type::String))),
-        ("insecure_ignore_host_key", Type::Bool),
-        ("admit", admit::object_type()),
-        ("private_key", Type::String),
-    ];
-    Type::Object(fields.into_iter().map(|(name, kind)| (name.to_owned(), kind)).collect())
+/// The object, for a schema in which the provider computes it. The private key alone is hidden on screen.
+pub(super) fn computed(description: &'static str) -> Attribute {
+    Attribute::optional("tunnel", nested_single(attributes()), description).into_computed()
 }
 
 /// What is to be thought of how the bastion is trusted.
@@ -90,6 +84,12 @@ pub(super) fn judge(tunnel: &TunnelModel, at: &AttributePath) -> Diagnostics {
 
 /// The bastion, if all of it is known and right; what is wrong is added to the diagnostics.
 pub(super) fn parse(tunnel: &TunnelModel, at: &AttributePath, diagnostics: &mut Diagnostics) -> Option<Hop> {
+    if tunnel.host.is_null() {
+        let detail = "The tunnel was made without its `host`. Add it where the tunnel is used: \
+                      `merge(bastion_ssh_tunnel_connection.bastion.tunnel, { host = …, host_keys = […] })`.";
+        diagnostics.error(at.clone().attribute("host"), "The tunnel has no bastion", detail);
+        return None;
+    }
     let before = diagnostics.iter().count();
     let host = host(&tunnel.host, &at.clone().attribute("host"), diagnostics);
     let port = port(&tunnel.port, Port::SSH, &at.clone().attribute("port"), diagnostics);

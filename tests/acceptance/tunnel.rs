@@ -2,7 +2,7 @@
 
 use serde_json::Value;
 
-use crate::support::{Bench, PASSPHRASE, assert_says, attributes, planned, quote, terraform, write};
+use crate::support::{Bench, Block, PASSPHRASE, assert_says, attributes, planned, quote, terraform, write};
 
 const ADDRESS: &str = "bastion_ssh_tunnel_connection.bastion";
 
@@ -195,4 +195,52 @@ fn a_tunnel_is_not_imported_and_that_is_explained() {
     write(&terraform, &[&block]);
     let said = terraform.run(&["import", "-no-color", ADDRESS, "anything"]).unwrap().failed().unwrap();
     assert_says(&said, &["A tunnel cannot be imported", "supplied_key"]);
+}
+
+/// The keys go into the bastion's user_data, and its address comes from what was made with them: no cycle.
+#[test]
+fn a_tunnel_is_made_before_its_bastion_has_an_address() {
+    let bench = Bench::new();
+    let tunnel = bench.tunnel().without("host").without("host_keys");
+    bench.settle(&[&tunnel]);
+    let made = bench.attributes("bastion_ssh_tunnel_connection.bastion");
+    assert!(made["host"].is_null() && made["tunnel"]["host"].is_null() && made["public_keys"].as_array().unwrap().len() == 2, "{made}");
+    bench.authorize_from_state();
+    let instance = Block::new("terraform_data", "instance").set(
+        "input",
+        format!("{{ user_data = bastion_ssh_tunnel_connection.bastion.public_keys, public_ip = {} }}", quote(bench.lab.bastion.host())),
+    );
+    let connection = |tunnel: &str| bench.connection().text("ssh_passphrase_wo", PASSPHRASE).set("ssh_tunnel", tunnel.to_owned());
+    let host_key = quote(&bench.lab.bastion.host_public_key().unwrap());
+    let merged = format!(
+        "merge(bastion_ssh_tunnel_connection.bastion.tunnel, {{ host = terraform_data.instance.output.public_ip, host_keys = [{host_key}] }})"
+    );
+    bench.settle(&[&tunnel, &instance, &connection(&merged)]);
+
+    let refused = |tunnel: &Block, ssh_tunnel: &str, words: &[&str]| {
+        bench.write(&[tunnel, &instance, &connection(ssh_tunnel)]);
+        let said = bench.terraform.run(&["plan", "-no-color", "-input=false"]).unwrap().failed().unwrap();
+        assert_says(&said, words);
+    };
+    let bare = "bastion_ssh_tunnel_connection.bastion.tunnel";
+    refused(&tunnel, bare, &["The tunnel has no bastion", "`host`", "ssh_tunnel ="]);
+    let unpinned = "merge(bastion_ssh_tunnel_connection.bastion.tunnel, { host = \"127.0.0.1\" })";
+    refused(&tunnel, unpinned, &["No host key is pinned for the bastion"]);
+    refused(&tunnel.clone().set("port", "70000"), &merged, &["The port is out of range"]);
+}
+
+/// What Terraform says of a sensitive value is nothing: the rest of the object can be read in a plan, and used without a detour.
+#[test]
+fn of_the_tunnel_object_the_private_key_alone_is_hidden() {
+    let bench = Bench::new();
+    bench.settle(&[&bench.tunnel()]);
+    bench.terraform.write("out.tf", "output \"user\" {\n  value = bastion_ssh_tunnel_connection.bastion.tunnel.user\n}\n").unwrap();
+    bench.terraform.apply().unwrap().ok().unwrap();
+    assert_eq!(bench.terraform.run(&["output", "-raw", "user"]).unwrap().ok().unwrap().lines().last(), Some("neosync"));
+    bench.write(&[&bench.tunnel().set("port", "2222")]);
+    let said = bench.terraform.run(&["plan", "-no-color", "-input=false"]).unwrap().ok().unwrap();
+    let words: Vec<_> = said.split_whitespace().collect();
+    assert!(words.join(" ").contains("~ tunnel = { name = \"bastion\" ~ port ="), "the change can be read:\n{said}");
+    bench.terraform.write("out.tf", "output \"key\" {\n  value = bastion_ssh_tunnel_connection.bastion.tunnel.private_key\n}\n").unwrap();
+    assert_says(&bench.terraform.run(&["plan", "-no-color", "-input=false"]).unwrap().failed().unwrap(), &["sensitive"]);
 }

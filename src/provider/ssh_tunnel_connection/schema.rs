@@ -1,7 +1,7 @@
 //! What can be written in a `bastion_ssh_tunnel_connection`.
 
 use crate::provider::{admit, tunnel};
-use crate::tfplugin::schema::{Attribute, Schema, Shape, Type, boolean, list_of, nested_single, number, set_of, string};
+use crate::tfplugin::schema::{Attribute, Schema, Type, boolean, list_of, nested_single, number, set_of, string};
 
 pub(super) fn schema() -> Schema {
     let mut attributes = arguments();
@@ -17,14 +17,20 @@ pub(super) fn schema() -> Schema {
 fn arguments() -> Vec<Attribute> {
     vec![
         Attribute::required("name", string(), "What the tunnel is called."),
-        Attribute::required("host", string(), "The bastion, as the machine that runs Terraform sees it."),
+        Attribute::optional(
+            "host",
+            string(),
+            "The bastion, as the machine that runs Terraform sees it. Leave it out where the bastion comes after its keys, for instance because they \
+             go into its user_data; whoever uses the tunnel adds it then: \
+             `merge(bastion_ssh_tunnel_connection.bastion.tunnel, { host = aws_instance.bastion.public_ip })`, and `host_keys` likewise.",
+        ),
         Attribute::optional_computed("port", number(), "sshd's port. Default `22`."),
         Attribute::required("user", string(), "The login on the bastion."),
         Attribute::optional(
             "host_keys",
             set_of(Type::String),
             "The bastion's host keys, pinned: `type base64 [comment]` or known_hosts lines. Any of them is accepted, nothing else. \
-             One of `host_keys` and `insecure_ignore_host_key` is needed.",
+             One of `host_keys` and `insecure_ignore_host_key` is needed with `host`.",
         ),
         Attribute::optional(
             "insecure_ignore_host_key",
@@ -141,6 +147,6 @@ fn computed() -> Vec<Attribute> {
         .sensitive(),
         Attribute::computed("private_key_2", string(), "The private key that stands by, kept as `private_key` is: a rotation promotes it.")
             .sensitive(),
-        Attribute::computed("tunnel", Shape::Type(tunnel::object_type()), "What `ssh_tunnel` of a connection takes.").sensitive(),
+        tunnel::computed("What `ssh_tunnel` of a connection takes. Its `private_key` alone is sensitive."),
     ]
 }

@@ -136,6 +136,16 @@ pub struct Schema {
 }
 
 impl Attribute {
+    /// The same where the provider gives the value, of what is nested in it too.
+    #[must_use]
+    pub fn into_computed(self) -> Self {
+        let shape = match self.shape {
+            Shape::Nested(nesting, attributes) => Shape::Nested(nesting, attributes.into_iter().map(Self::into_computed).collect()),
+            shape @ Shape::Type(_) => shape,
+        };
+        Self { shape, presence: Presence::Computed, ..self }
+    }
+
     /// An attribute the user must give.
     #[must_use]
     pub const fn required(name: &'static str, shape: Shape, description: &'static str) -> Self {
