@@ -157,14 +157,14 @@ fn the_tunnel_of_a_connection() {
 
 #[test]
 fn nulls_and_computed_attributes() {
-    refused(&tunnel().set("host", "null"), "host ", &["A required argument is missing"]);
+    refused(&tunnel().set("user", "null"), "user ", &["A required argument is missing"]);
     refused(&connection().set("name", "null"), "name ", &["A required argument is missing"]);
     refused(
         &tunnel().without("key_pairs").set("supplied_key", "{ private_key_wo = null }"),
         "supplied_key ",
         &["supplied_key.private_key_wo"],
     );
-    refused(&connection().set("ssh_tunnel", "{ host = null, user = \"u\" }"), "ssh_tunnel ", &["ssh_tunnel.host"]);
+    refused(&connection().set("ssh_tunnel", "{ host = \"h\", user = null }"), "ssh_tunnel ", &["ssh_tunnel.user"]);
     refused(&tunnel().text("id", "mine"), "id ", &["The argument cannot be set"]);
     refused(&connection().text("server_version", "99"), "server_version ", &["The argument cannot be set"]);
 }
