@@ -46,6 +46,8 @@ pub(super) enum CliError {
     Tls(TlsSettingsError),
     #[error("--until {0}: without --bastion the path has no such stage; it has configure, resolve, connect, tls, login, open and ready")]
     NoSuchStage(Stage),
+    #[error("--until {0}: without {1} nothing is asked there")]
+    NotWalked(Stage, &'static str),
     #[error("--replication, --publication and --table are asked at `ready`, and --until ends before it: leave one of them out")]
     NotAsked,
     #[error("{name} changes what a client would do here, and is not supported by a check: leave it out, or check without it knowingly")]

@@ -48,7 +48,7 @@ pub(super) fn understand(arguments: &CheckArguments, environment: Environment<'_
     let keys = if hop.is_some() && inputs.reaches(Stage::Authenticate) { vec![Arc::new(inputs.key()?)] } else { Vec::new() };
     let route = Route::new(hop.into_iter().collect(), target);
     let until = match arguments.until {
-        Some(stage) => Some(route.position(stage).ok_or(CliError::NoSuchStage(stage))?),
+        Some(stage) => Some(inputs.asked(stage).map(|()| route.position(stage))?.ok_or(CliError::NoSuchStage(stage))?),
         None => None,
     };
     let postgres = Postgres {
@@ -62,6 +62,16 @@ pub(super) fn understand(arguments: &CheckArguments, environment: Environment<'_
 }
 
 impl Inputs<'_> {
+    /// Refuses to end at a stage that only an argument of its own brings about, without that argument.
+    fn asked(&self, stage: Stage) -> Result<(), CliError> {
+        match stage {
+            #[cfg(feature = "aws")]
+            Stage::Admit if self.arguments.admit.is_none() => Err(CliError::NotWalked(stage, "--admit")),
+            Stage::Sync if self.arguments.keys.is_none() => Err(CliError::NotWalked(stage, "--keys")),
+            _ => Ok(()),
+        }
+    }
+
     fn reaches(&self, stage: Stage) -> bool {
         let place = |stage| Stage::ALL.iter().position(|of_all| *of_all == stage);
         self.arguments.until.is_none_or(|until| place(until) >= place(stage))

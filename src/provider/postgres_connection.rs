@@ -138,6 +138,20 @@ impl PostgresConnection {
     }
 }
 
+/// Kept beside a state whose proof does not stand any more, though no argument says so.
+const UNPROVEN: &[u8] = b"unproven";
+
+/// What becomes of a connection that could not be proven. What the bastion was to know changed all the same: who goes back to the arguments
+/// before has to prove them again.
+fn unproven(prior: Option<Model>, planned: &Model, diagnostics: Diagnostics) -> Applied<Model> {
+    match prior {
+        Some(prior) if prior.keys != planned.keys || prior.triggers != planned.triggers => {
+            Applied::Partial(Kept { model: prior, private: Private(UNPROVEN.to_vec()) }, diagnostics)
+        }
+        _ => Applied::Nothing(diagnostics),
+    }
+}
+
 /// Whether the connection is to be proven at all; unknown counts as yes.
 fn enabled(model: &Model) -> bool {
     model.verify.known().and_then(|verify| verify.enabled.known()) != Some(&false)
@@ -213,7 +227,7 @@ impl Resource for PostgresConnection {
         model.id = id::of(&model);
         if !enabled(&model) {
             (model.server_version, model.path) = (Attr::Null, Attr::Known(Vec::new()));
-        } else if change.prior.as_ref().is_none_or(|prior| evidence(prior) != evidence(&model)) {
+        } else if change.private.0 == UNPROVEN || change.prior.as_ref().is_none_or(|prior| evidence(prior) != evidence(&model)) {
             (model.server_version, model.path) = (Attr::Unknown, Attr::Unknown);
             // A passphrase or a key that cannot work is refused now, not after other things were made.
             change.config.tunnel_key().try_open(&self.shared.keyring).await?;
@@ -259,9 +273,9 @@ impl PostgresConnection {
                     model.server_version = Attr::Known(report.server_version().unwrap_or_default().to_owned());
                     model.path = Hop::all(report.path);
                 }
-                Err(diagnostics) => return Applied::Nothing(diagnostics),
+                Err(diagnostics) => return unproven(apply.prior, &model, diagnostics),
             }
         }
-        Applied::Done(Kept { model, private: apply.private }, Diagnostics::new())
+        Applied::Done(Kept { model, private: Private::default() }, Diagnostics::new())
     }
 }

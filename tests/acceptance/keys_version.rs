@@ -53,11 +53,17 @@ fn is_synced(place: &Place) -> bool {
 #[test]
 fn lines_that_break_the_path_are_not_proven_by_those_before() {
     let (place, [tunnel, keys, connection]) = standing();
-    let narrowed = keys.set("permit_open", "[\"DB.internal:5432\"]");
+    let narrowed = keys.clone().set("permit_open", "[\"DB.internal:5432\"]");
     let all = [&tunnel, &narrowed, &connection];
     assert_says(&place.apply(&all).failed().unwrap(), &["The bastion does not work with the new keys yet", "sync/not-synced"]);
     place.bench.lab.bastion.sync_now().unwrap();
     assert_says(&place.apply(&all).failed().unwrap(), &["forward/prohibited"]);
+    // Equal lines are equal: that the version is the one before does not mean that the bastion works with it.
+    let all = [&tunnel, &keys, &connection];
+    assert_says(&place.apply(&all).failed().unwrap(), &["sync/not-synced"]);
+    assert_says(&place.apply(&all).failed().unwrap(), &["sync/not-synced"]);
+    place.bench.lab.bastion.sync_now().unwrap();
+    place.settle(&all);
 }
 
 /// Applies, while the bastion syncs only after it has seen two more logins: an apply that is satisfied with the first has ended by then.

@@ -148,6 +148,10 @@ fn a_rotation_that_would_lock_a_system_out_is_refused_at_plan() {
     bench.settle(&[&tunnel("rotation = 5, keep_previous = true")]);
     let before = bench.attributes(TUNNEL);
     refused("rotation = 6, keep_previous = true", &["The previous key is still kept", "set `retire = 5`"]);
+    // One that is lowered, as by a configuration from before, gives nothing up.
+    let said = bench.apply(&[&tunnel("rotation = 4, keep_previous = true, retire = 4")]).ok().unwrap();
+    assert_says(&said, &["The rotation was lowered", "the keys stay as they are"]);
+    assert_eq!(bench.attributes(TUNNEL)["public_keys"], before["public_keys"]);
     // Retiring the one and keeping the other can be said at once.
     bench.settle(&[&tunnel("rotation = 6, keep_previous = true, retire = 5")]);
     assert_eq!(bench.attributes(TUNNEL)["previous_public_key"], before["public_key_1"]);

@@ -91,7 +91,7 @@ async fn twenty_visits_at_once_are_never_turned_away() {
 async fn twenty_scans_at_once_are_never_turned_away() {
     let bench = Bench::new();
     // Four scans are at work, and sshd may not have counted off the connections that each of them made before.
-    bench.lab.bastion.reconfigure(&["MaxStartups 12:100:12"]).unwrap();
+    bench.lab.bastion.reconfigure(&["MaxStartups 16:100:16"]).unwrap();
     let (at, sessions) = (bench.request().route.hops[0].at.clone(), Sessions::new());
     let mut scans = tokio::task::JoinSet::new();
     for _ in 0..20 {

@@ -105,6 +105,10 @@ fn a_walk_can_end_early_and_needs_no_more_than_it_walks() {
     run(&["check", "--bastion", &at, "--until", "configure"]).expect(0, &["up to configure"]);
     let said = run(&["check", &bench.url(), "--until", "authenticate"]);
     said.expect(2, &["--until authenticate: without --bastion the path has no such stage"]);
+    for (stage, flag) in [("sync", "--keys"), ("admit", "--admit")] {
+        let said = bench.checked(&["--until", stage]);
+        said.expect(2, &[&format!("--until {stage}: without {flag} nothing is asked there")]);
+    }
     let unchecked = run(&["check", "--bastion", &at, "--insecure-ignore-host-key", "--until", "host_key"]);
     unchecked.expect(0, &["warning: the bastion's host key is not checked"]);
     assert_eq!(bench.lab.bastion.logins().len(), 1, "nobody logs in without being asked to");

@@ -104,7 +104,7 @@ impl Prover<'_> {
         self.begin(Stage::Tls);
         if encryption == Encryption::Plain && !self.reaches(Stage::Login) {
             answers(stream, patience.tls).await?;
-            steps.end(Status::Skipped, format!("Postgres answers; not encrypted, sslmode {}", tls.mode()));
+            steps.end(Status::Skipped, format!("not encrypted, sslmode {}; Postgres answers", tls.mode()));
             return Ok(None);
         }
         let secured = negotiate(stream, tls, encryption, &self.at.host, patience.tls).await?;

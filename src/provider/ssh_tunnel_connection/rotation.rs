@@ -54,7 +54,11 @@ pub(super) fn previous(prior: Option<&Model>, pairs: &KeyPairs) -> Result<Attr<S
         let none = pairs.keep_previous.is_null() || pairs.keep_previous == Attr::Known(false);
         return Ok(if none { Attr::Null } else { Attr::Unknown });
     }
-    if new <= old {
+    // One that was lowered gives up nothing: it is warned that the keys stay.
+    if new < old {
+        return Ok(kept.clone());
+    }
+    if new == old {
         return Ok(hold(kept, gives_up(pairs, new)));
     }
     if !kept.is_null() {
