@@ -7,7 +7,7 @@
 //! use std::time::Duration;
 //!
 //! use bastion::check::{Request, Sessions, check};
-//! use bastion::key::{PrivateKey, authorized_keys_line};
+//! use bastion::key::{LineOptions, PrivateKey, authorized_keys_line};
 //! use bastion::path::event::Event;
 //! use bastion::path::route::{Address, Hop, Login, Port, Route, Target};
 //! use bastion::postgres::{SslMode, TlsSettings};
@@ -19,8 +19,8 @@
 //! # async fn prove() -> Result<(), Box<dyn std::error::Error>> {
 //! // A key for the login, and the line that the bastion's authorized_keys needs.
 //! let key = PrivateKey::generate_ed25519()?;
-//! let target = "orders.internal:5432".to_owned();
-//! println!("{}", authorized_keys_line(&key.public(), &[target], "orders")?);
+//! let options = LineOptions { permit_open: Some(vec!["orders.internal:5432".parse()?]), ..LineOptions::default() };
+//! println!("{}", authorized_keys_line(&key.public(), &options));
 //!
 //! // The way there: one hop, whose host key is pinned, and a Postgres behind it.
 //! let at = Address::new("bastion.example.com".parse()?, Port::SSH);
