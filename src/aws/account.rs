@@ -105,7 +105,9 @@ impl Account {
     pub(super) async fn checkip_endpoint(&self) -> Result<Option<String>, Refusal> {
         let config = self.config().await?;
         let given = self.0.settings.endpoints.checkip.clone();
-        Ok(given.or_else(|| configured_endpoint(config, "CHECKIP")))
+        // `AWS_ENDPOINT_URL` is for all of Amazon's interfaces, and this is none.
+        let of_its_own = || configured_endpoint(config, "CHECKIP").filter(|endpoint| config.endpoint_url() != Some(endpoint));
+        Ok(given.or_else(of_its_own))
     }
 
     /// What this process knows of keys' objects.

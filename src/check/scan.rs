@@ -50,8 +50,8 @@ async fn attempt(dialer: &Dialer<'_>, at: &Address) -> Result<Vec<PublicKey>, Fa
     let Dialer { patience, steps, .. } = dialer;
     // The door holds it open for all tries.
     dialer.admit(at).await?;
-    let _place = dialer.sessions.place(vec![at.clone()]).await;
     let addresses = dialer.resolve(at).await?;
+    let _place = dialer.sessions.place(vec![at.clone()]).await;
     steps.begin(0, Stage::Connect);
     let (connect, handshake) = (dialer.before_the_end(patience.connect), dialer.before_the_end(patience.handshake));
     let told = match scan_once(&addresses, connect, handshake).await {

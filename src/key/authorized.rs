@@ -9,6 +9,7 @@ use time::{Date, Month, OffsetDateTime, Time, UtcOffset};
 
 use super::public::PublicKey;
 use crate::cidr::Cidr;
+use crate::path::heard::printable;
 
 /// What a line grants besides the login itself.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
@@ -168,8 +169,8 @@ pub enum CommentError {
     /// Nothing, or blanks at an end, which nobody sees.
     #[error("it is empty, or begins or ends with a blank")]
     Blank,
-    /// A line break would add a line; the others would not show.
-    #[error("it holds a line break or another control character")]
+    /// A line break would add a line; the others would not show, or show the rest in another order.
+    #[error("it holds a line break or another character that does not show")]
     Control,
     /// More than anybody reads.
     #[error("it has {0} characters, and {LONGEST_COMMENT} are the most")]
@@ -184,7 +185,7 @@ impl FromStr for Comment {
 
     fn from_str(text: &str) -> Result<Self, Self::Err> {
         match text.chars().count() {
-            _ if text.chars().any(char::is_control) => Err(CommentError::Control),
+            _ if printable(text) != text => Err(CommentError::Control),
             _ if text.trim() != text || text.is_empty() => Err(CommentError::Blank),
             length if length > LONGEST_COMMENT => Err(CommentError::TooLong(length)),
             _ => Ok(Self(text.to_owned())),
@@ -242,6 +243,7 @@ mod tests {
             (" a", CommentError::Blank),
             ("a\nssh-rsa AAAA", CommentError::Control),
             ("a\r", CommentError::Control),
+            ("a\u{202e}b", CommentError::Control),
             (&"é".repeat(256), CommentError::TooLong(256)),
         ] {
             assert_eq!(bad.parse::<Comment>(), Err(error), "{bad:?}");

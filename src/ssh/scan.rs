@@ -38,19 +38,18 @@ fn kinds() -> [Vec<Algorithm>; 3] {
 
 /// Every host key of a server, ed25519 first. Each is proven by its signature; whose the server is, is not.
 ///
-/// `connecting` and `handshake` bound one connection each; the three are made at a time.
+/// `connecting` and `handshake` bound one connection each. They are made one after the other: until its handshake is done, each counts towards
+/// the server's MaxStartups.
 ///
 /// # Errors
 ///
 /// [`ScanError`], if a connection fails or the server has none of these kinds of keys. A server that breaks on one kind alone is taken for
 /// one that lacks it.
 pub async fn scan(addresses: &[SocketAddr], connecting: Duration, handshake: Duration) -> Result<Vec<PublicKey>, ScanError> {
-    let [first, second, third] = kinds().map(|kind| present(addresses, kind, connecting, handshake));
-    let (first, second, third) = tokio::join!(first, second, third);
     let mut keys = Vec::new();
     let mut missing = None;
-    for presented in [first, second, third] {
-        match presented {
+    for kind in kinds() {
+        match present(addresses, kind, connecting, handshake).await {
             Ok(key) => keys.push(key),
             Err(error) if is_of_one_kind(&error) => missing = missing.or(Some(error)),
             Err(error) => return Err(error),
@@ -75,13 +74,18 @@ async fn present(
 
 /// Whether the error may be that of one kind of key, rather than of the server or the way to it.
 const fn is_of_one_kind(error: &ScanError) -> bool {
-    matches!(error, ScanError::Handshake(HandshakeError::HostKeyOtherType { .. } | HandshakeError::Corrupt { .. }))
+    use HandshakeError::{ClosedAfterVersion, Corrupt, HostKeyOtherType};
+    // Dropbear fails an assertion, and hangs up, where a kind is asked for that it lacks.
+    matches!(error, ScanError::Handshake(HostKeyOtherType { .. } | Corrupt { .. } | ClosedAfterVersion { .. }))
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::ssh::testing::{LONG, SHORT, Server, says_and_closes};
+    use tokio::io::{AsyncReadExt, AsyncWriteExt};
+    use tokio::net::TcpStream;
+
+    use crate::ssh::testing::{LONG, SHORT, Server, peer, says_and_closes};
 
     fn at(port: u16) -> SocketAddr {
         (std::net::Ipv4Addr::LOCALHOST, port).into()
@@ -91,6 +95,38 @@ mod tests {
     async fn the_kinds_that_a_server_has_are_found_and_the_others_are_no_error() {
         let server = Server::start().await;
         assert_eq!(scan(&[at(server.port())], LONG, LONG).await, Ok(vec![server.host_key.clone()]));
+    }
+
+    fn has(said: &[u8], name: &str) -> bool {
+        said.windows(name.len()).any(|part| part == name.as_bytes())
+    }
+
+    /// As dropbear does: it has one host key, and does not survive the question for another.
+    #[tokio::test]
+    async fn who_hangs_up_on_the_kinds_that_it_lacks_has_the_others() {
+        let server = Server::start().await;
+        let port = server.port();
+        let dropbear = peer(move |mut client| async move {
+            let mut server = TcpStream::connect(at(port)).await.unwrap();
+            // The version line; then the client says what it asks for before it hears what there is.
+            while let Ok(byte) = server.read_u8().await {
+                client.write_u8(byte).await.unwrap();
+                if byte == b'\n' {
+                    break;
+                }
+            }
+            let mut said = Vec::new();
+            while !has(&said, "hmac-sha2") && client.read_buf(&mut said).await.is_ok_and(|length| length > 0) {}
+            if has(&said, "ssh-ed25519") {
+                server.write_all(&said).await.unwrap();
+                let _ = tokio::io::copy_bidirectional(&mut client, &mut server).await;
+            }
+        })
+        .await;
+        assert_eq!(scan(&[at(dropbear.port)], LONG, LONG).await, Ok(vec![server.host_key.clone()]));
+        let hangs_up = says_and_closes("SSH-2.0-dropbear\r\n").await;
+        let found = scan(&[at(hangs_up.port)], LONG, LONG).await;
+        assert!(matches!(found, Err(ScanError::Handshake(HandshakeError::ClosedAfterVersion { .. }))), "{found:?}");
     }
 
     #[tokio::test]

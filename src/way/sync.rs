@@ -52,7 +52,7 @@ impl Asked {
         match self {
             Self::Nothing => None,
             Self::Synced => Some(Ok((Status::Passed, "the wanted version of the keys"))),
-            Self::Refused => Some(Err((Cause::NotSynced, Heard::from_text("the key of the new version is not authorized")))),
+            Self::Refused => Some(Err((Cause::NotSynced, Heard::default()))),
             Self::Untold(why) => Some(Ok((Status::Skipped, why))),
         }
     }

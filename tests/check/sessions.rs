@@ -86,12 +86,11 @@ async fn twenty_visits_at_once_are_never_turned_away() {
     bench.is_left_alone();
 }
 
-/// A scan makes a connection for each kind of host key.
+/// A scan makes a connection for each kind of host key, one after the other.
 #[tokio::test(flavor = "multi_thread")]
 async fn twenty_scans_at_once_are_never_turned_away() {
     let bench = Bench::new();
-    // Four scans are at work, and sshd may not have counted off the connections that each of them made before.
-    bench.lab.bastion.reconfigure(&["MaxStartups 16:100:16"]).unwrap();
+    bench.lab.bastion.reconfigure(&["MaxStartups 8:100:8"]).unwrap();
     let (at, sessions) = (bench.request().route.hops[0].at.clone(), Sessions::new());
     let mut scans = tokio::task::JoinSet::new();
     for _ in 0..20 {

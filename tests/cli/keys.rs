@@ -75,7 +75,7 @@ fn the_line_for_authorized_keys_narrows_the_key() {
     for (flag, value, words) in [
         ("--from", "*.example.com", "it is neither an IP address nor a CIDR block"),
         ("--expires", "tomorrow", "2030-01-31T12:00:00Z"),
-        ("--comment", "a\nb", "control character"),
+        ("--comment", "a\nb", "does not show"),
     ] {
         run(&["keys", "authorized-key", &path, flag, value]).expect(2, &[flag, words]);
     }

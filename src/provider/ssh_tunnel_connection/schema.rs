@@ -84,8 +84,8 @@ fn key_pairs() -> Vec<Attribute> {
         Attribute::optional(
             "retire",
             number(),
-            "With `keep_previous`: raise it to the number of the last `rotation` to give up the key from before, in an apply of its own. Keys of \
-             later rotations are kept again.",
+            "With `keep_previous`: raise it to the number of the last `rotation` to give up the key from before, in an apply of its own or \
+             together with the next rotation. Keys of later rotations are kept again.",
         ),
     ]
 }
